@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The driver contract: all that a mechanism's driver sees of Plumbline.
+ *
+ * A driver is a table of operations over the kit. It calls the system and says what came back; the kit
+ * stamps, records, forks, parses and judges. A driver contains no JSON, no clock, no record, no seed,
+ * no lock and no test. drivers/README.md walks through adding one.
+ */
+#ifndef PLUMBLINE_DRIVER_H
+#define PLUMBLINE_DRIVER_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+enum {
+	PL_ARGS_MAX = 6,      /* arguments of an operation, and of open */
+	PL_OUT_MAX = 6,       /* named results of an operation, and of open */
+	PL_FDS_MAX = 2,       /* descriptors an object has (a pipe has two) */
+	PL_OPS_MAX = 48,      /* operations of a driver */
+	PL_VARIANTS_MAX = 16, /* variants of a driver */
+	PL_LEN_MAX = 1 << 20, /* bytes one operation may move */
+	PL_MARK = 24,         /* bytes that make a payload unique (see hist/payload.h) */
+};
+
+/* Which checker a variant's histories obey (check/). NONE: recorded, never judged. */
+enum pl_model { PL_MODEL_NONE, PL_MODEL_FIFO, PL_MODEL_PRIORITY, PL_MODEL_LOCK, PL_MODEL_STREAM };
+
+/* What a variant can do. Generic suites choose drivers by these; the names are in kit/names.c. */
+enum pl_cap {
+	PL_STREAM = 1 << 0,    /* bytes without boundaries */
+	PL_DATAGRAM = 1 << 1,  /* messages with boundaries */
+	PL_PRIORITY = 1 << 2,  /* a tag orders what is taken */
+	PL_NAMES = 1 << 3,     /* unrelated processes meet by name */
+	PL_ANONYMOUS = 1 << 4, /* an object has no name: inherited or passed */
+	PL_BLOCKING = 1 << 5,
+	PL_NONBLOCK = 1 << 6, /* O_NONBLOCK or a try form */
+	PL_TIMEOUT = 1 << 7,  /* a form with an absolute deadline */
+	PL_POLL = 1 << 8,     /* poll(2) works on its descriptors */
+	PL_MULTI_READER = 1 << 9,
+	PL_MULTI_WRITER = 1 << 10,
+	PL_LOCK = 1 << 11,
+	PL_COUNTER = 1 << 12,
+	PL_ROBUST = 1 << 13,  /* a lock that tells of its owner's death */
+	PL_NOTIFY = 1 << 14,  /* asynchronous notification */
+	PL_FDPASS = 1 << 15,  /* carries descriptors */
+	PL_PERSIST = 1 << 16, /* contents outlive every process */
+	PL_THREADS = 1 << 17, /* actors of kind thread make sense */
+};
+
+/* What an operation does, in words that every checker, drain and generic suite understands. */
+enum pl_role {
+	PL_NONE,
+	PL_PUT,     /* adds one payload */
+	PL_TAKE,    /* removes one payload; failing with EAGAIN or ETIMEDOUT it has seen "empty" */
+	PL_OBSERVE, /* changes nothing */
+	PL_ACQUIRE, /* 0 or EOWNERDEAD: held now; EBUSY or ETIMEDOUT: it was held by another */
+	PL_RELEASE,
+	PL_REPAIR, /* called by the kit after an ACQUIRE that gave EOWNERDEAD */
+	PL_WAKE,
+};
+
+/* How an operation behaves. */
+enum pl_how {
+	PL_BLOCKS = 1 << 0,   /* may sleep with no limit of time */
+	PL_TIMED = 1 << 1,    /* wants args->deadline, absolute, on CLOCK_REALTIME */
+	PL_LEVEL = 1 << 2,    /* OBSERVE that never blocks and fills result->amount and ->room */
+	PL_DRAIN = 1 << 3,    /* TAKE that empties the object at the end of a round: with a deadline that
+	                         has passed if TIMED, else called only when poll(2) says POLLIN */
+	PL_NEWFD = 1 << 4,    /* returns a new descriptor: `as` gives it a handle */
+	PL_USER = 1 << 5,     /* may complete without entering the kernel: the kit adds fences */
+	PL_NOCANCEL = 1 << 6, /* no signal ends it: only SIGKILL of the actor does */
+	PL_CLOSES = 1 << 7,   /* ends the use of args->fd */
+	PL_MONO = 1 << 8,     /* args->deadline is on CLOCK_MONOTONIC instead */
+};
+
+enum pl_arg_kind {
+	PL_INT,
+	PL_SIZE, /* length of the payload: args->buf and ->len. At most one in an operation */
+	PL_TAG,  /* priority, type: goes into the record's `aux` before the call. At most one */
+};
+
+/* An argument. [min, max] is what a request may say (hello shows it, the kit enforces it); [lo, hi] is
+ * what rounds draw from when the plan does not say; `def` is used by `call` when the request leaves it out. */
+struct pl_arg {
+	const char *name;
+	int64_t min, max;
+	int64_t lo, hi;
+	int64_t def;
+	enum pl_arg_kind kind;
+};
+
+struct pl_args {
+	int64_t v[PL_ARGS_MAX];          /* in the table's order */
+	int fd;                          /* the descriptor addressed: "p.r", "p.w", or the end fitting the role */
+	int wait;                        /* PL_TIMED only: 0 when no deadline was given */
+	struct timespec deadline;        /* absolute, or raw as the request gave it (tv_nsec may be invalid) */
+	void *buf;                       /* PUT: the bytes to send. TAKE: room for them. Never NULL */
+	size_t len;
+};
+
+/* Zeroed before each call, except tag, which holds the PL_TAG argument. */
+struct pl_result {
+	uint64_t tag;             /* TAKE: the priority or type received. ACQUIRE: see PL_MODEL_LOCK */
+	uint64_t amount, room;    /* LEVEL: what can be taken now; what can certainly be put now */
+	int64_t out[PL_OUT_MAX];  /* the mechanism's own results, named in pl_op.out */
+};
+
+struct pl_obj {
+	int variant;              /* index into pl_driver.variants */
+	int fd[PL_FDS_MAX];       /* -1: none. After fork the numbers are the same in every actor */
+	void *mem;                /* pl_driver.mem bytes shared by all actors; NULL if the driver asks for none */
+	const char *name;         /* PL_NAMES: "/plumb.<run>.<inst>.<handle>"; NULL for anonymous ones */
+	int create;               /* open: 1 create (exclusively), 0 attach to `name` */
+	uint64_t capacity;        /* set by open: payloads it holds at most; 0 unknown. Checkers rely on it */
+	int64_t out[PL_OUT_MAX];  /* set by open: parameters the kernel chose, named in pl_driver.open_out */
+};
+
+/* Returns what the system call returned and leaves errno alone: a failure is a result. Must not retry
+ * EINTR, allocate, print, or touch another object. Calls that return an error number: `return pl_ret(rc)`. */
+typedef long pl_op_fn(struct pl_obj *o, const struct pl_args *a, struct pl_result *r);
+
+static inline long pl_ret(int rc)
+{
+	if (rc == 0)
+		return 0;
+	errno = rc;
+	return -1;
+}
+
+struct pl_variant {
+	const char *name; /* NULL ends the table */
+	enum pl_model model;
+	uint32_t caps;
+};
+
+struct pl_op {
+	const char *name; /* as in the manual page; NULL ends the table */
+	pl_op_fn *call;
+	enum pl_role role;
+	uint32_t how;
+	struct pl_arg arg[PL_ARGS_MAX];
+	const char *out[PL_OUT_MAX];
+	uint32_t weight; /* share in the default plan of rounds among operations of one role; 0: never */
+};
+
+struct pl_driver {
+	const char *name, *title;
+	const struct pl_variant *variants;
+	const struct pl_op *ops;
+	struct pl_arg open_args[PL_ARGS_MAX];
+	const char *open_out[PL_OUT_MAX];
+	const char *ends[PL_FDS_MAX]; /* names of fd[0] and fd[1], as in { "r", "w" }; NULL: one descriptor */
+	size_t mem;                   /* bytes of shared memory an object needs (a process-shared mutex) */
+
+	/* Fills o->fd, or initialises o->mem. >= 0, or -1 with errno. With `create` 0 and memory: nothing to do.
+	 * For memory objects it is called again (zeroed memory) when a death has spoilt the old state. */
+	long (*open)(struct pl_obj *o, const struct pl_args *a);
+	void (*close)(struct pl_obj *o);       /* default: close each fd */
+	int (*unlink)(const char *name);       /* PL_NAMES; also run on leftovers of dead runs */
+	const char *(*probe)(int variant);     /* NULL: supported; else why not, in one line */
+	const char *(*limit)(int err);         /* which sysctl or RLIMIT makes open fail with err; NULL: none */
+};
+
+/* Names that a driver's errors carry: "fs.mqueue.queues_max", "RLIMIT_NOFILE". The kit knows the common ones. */
+
+int pl_main(int argc, char **argv, const struct pl_driver *driver);
+
+/* Defines main(). Usage: PL_DRIVER(mq, "POSIX message queue", variants, ops, .open = ..., ...) */
+#define PL_DRIVER(id, title_, variants_, ops_, ...)                                                    \
+	static const struct pl_driver id##_driver = {                                                  \
+		.name = #id, .title = title_, .variants = variants_, .ops = ops_, __VA_ARGS__          \
+	};                                                                                             \
+	int main(int argc, char **argv)                                                                \
+	{                                                                                              \
+		return pl_main(argc, argv, &id##_driver);                                              \
+	}
+
+#endif

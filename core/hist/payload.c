@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Payloads that name their origin: filling, reading back, cutting streams into extents.
+ */
+#include "payload.h"
+
+#include "history.h"
+#include "rng.h"
+
+#include <string.h>
+
+struct mark {
+	uint64_t token;
+	uint32_t offset, total;
+	uint64_t mix;
+};
+
+enum { MARK = sizeof(struct mark) };
+
+static struct mark mark_at(uint64_t seed, uint64_t token, size_t offset, size_t total)
+{
+	struct mark m = { .token = token, .offset = (uint32_t)offset, .total = (uint32_t)total };
+
+	m.mix = pl_mix(pl_mix(seed ^ token) ^ ((uint64_t)offset << 32 | (uint32_t)total));
+	return m;
+}
+
+void pl_payload_fill(
+	void *buf, uint64_t seed, uint64_t token, size_t offset, size_t len, size_t total)
+{
+	unsigned char *p = buf;
+
+	while (len > 0) {
+		size_t in = offset % MARK, n = MARK - in < len ? MARK - in : len;
+		struct mark m = mark_at(seed, token, offset - in, total);
+
+		memcpy(p, (const unsigned char *)&m + in, n);
+		p += n, offset += n, len -= n;
+	}
+}
+
+static int read_mark(const unsigned char *p, uint64_t seed, struct mark *ret)
+{
+	struct mark m, want;
+
+	memcpy(&m, p, MARK);
+	want = mark_at(seed, m.token, m.offset, m.total);
+	*ret = m;
+	return m.token != 0 && m.mix == want.mix && m.offset < m.total && m.offset % MARK == 0;
+}
+
+/* How many bytes from p on continue the payload of mark m, whose first byte is at p. */
+static size_t extent_len(const unsigned char *p, size_t len, uint64_t seed, const struct mark *m)
+{
+	size_t left = m->total - m->offset, done = 0;
+
+	while (done < len && done < left) {
+		struct mark want = mark_at(seed, m->token, m->offset + done, m->total);
+		size_t n = len - done < MARK ? len - done : MARK;
+
+		n = left - done < n ? left - done : n;
+		if (memcmp(p + done, &want, n) != 0)
+			break;
+		done += n;
+	}
+	return done;
+}
+
+uint64_t pl_payload_token(const void *buf, size_t len, uint64_t seed)
+{
+	struct mark m;
+
+	if (len < MARK || !read_mark(buf, seed, &m) || m.offset != 0 || m.total != len)
+		return 0;
+	return extent_len(buf, len, seed, &m) == len ? m.token : 0;
+}
+
+uint32_t pl_payload_sum(const void *buf, size_t len)
+{
+	const unsigned char *p = buf;
+	uint64_t h = 0xcbf29ce484222325, w;
+
+	for (; len >= 8; p += 8, len -= 8) {
+		memcpy(&w, p, 8);
+		h = (h ^ w) * 0x100000001b3;
+		h ^= h >> 29;
+	}
+	for (; len > 0; p++, len--)
+		h = (h ^ *p) * 0x100000001b3;
+	return (uint32_t)(h ^ h >> 32);
+}
+
+int pl_payload_piece(
+	const void *buf, size_t len, size_t at, uint64_t seed, struct pl_piece *ret_piece)
+{
+	const unsigned char *p = buf;
+	struct pl_piece r = { .at = at };
+	struct mark m;
+	size_t next;
+
+	if (at >= len)
+		return 0;
+	if (len - at >= MARK && read_mark(p + at, seed, &m)) {
+		r.kind = PL_EXTENT;
+		r.token = m.token, r.offset = m.offset, r.total = m.total;
+		r.len = extent_len(p + at, len - at, seed, &m);
+		*ret_piece = r;
+		return 1;
+	}
+	for (next = at + 1; next + MARK <= len; next++)
+		if (read_mark(p + next, seed, &m))
+			break;
+	if (next + MARK > len)
+		next = len;
+	r.len = next - at;
+	/* Before a mark: the rest of one. At the end: two payloads may meet, the first one cut off. */
+	r.kind = r.len < MARK || (next == len && r.len < 2 * MARK) ? PL_FRAGMENT : PL_CORRUPT;
+	*ret_piece = r;
+	return 1;
+}
