@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pipes that break their promises. The trigger's argument is the length asked for.
+ */
+#include "shim.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool pl_is_pipe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+static short state_of(int fd, short events)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+
+	return poll(&p, 1, 0) > 0 ? p.revents : 0;
+}
+
+/* Two writes where one was promised to be atomic. */
+static ssize_t split_write(int fd, const void *buf, size_t n)
+{
+	if (n < 2 || n > PIPE_BUF || !pl_is_pipe(fd) || !pl_fires((int64_t)n))
+		return pl_real.write(fd, buf, n);
+	ssize_t half = (ssize_t)(n / 2), done = pl_real.write(fd, buf, (size_t)half);
+
+	if (done < half)
+		return done;
+	(void)sched_yield();
+	ssize_t rest = pl_real.write(fd, (const char *)buf + half, n - (size_t)half);
+
+	return rest < 0 ? done : done + rest;
+}
+
+/* Claims one byte more than went in. */
+static ssize_t drop_write(int fd, const void *buf, size_t n)
+{
+	if (n < 2 || !pl_is_pipe(fd) || !pl_fires((int64_t)n))
+		return pl_real.write(fd, buf, n);
+	ssize_t done = pl_real.write(fd, buf, n - 1);
+
+	return done == (ssize_t)n - 1 ? (ssize_t)n : done;
+}
+
+/* A candidate read would sleep: no byte there, and no end either. */
+static ssize_t eof_read(int fd, void *buf, size_t n)
+{
+	if (n && pl_is_pipe(fd) && state_of(fd, POLLIN) == 0 && pl_fires((int64_t)n))
+		return 0;
+	return pl_real.read(fd, buf, n);
+}
+
+/* Nobody reads, nobody is told: neither EPIPE nor SIGPIPE. */
+static ssize_t deaf_write(int fd, const void *buf, size_t n)
+{
+	if (pl_is_pipe(fd) && state_of(fd, POLLOUT) & POLLERR && pl_fires((int64_t)n))
+		return (ssize_t)n;
+	return pl_real.write(fd, buf, n);
+}
+
+/* The last byte read is given twice. */
+static ssize_t double_read(int fd, void *buf, size_t n)
+{
+	char *last = buf;
+	ssize_t done;
+
+	if (n < 2 || !pl_is_pipe(fd) || !pl_fires((int64_t)n))
+		return pl_real.read(fd, buf, n);
+	done = pl_real.read(fd, buf, n - 1);
+	if (done <= 0)
+		return done;
+	last[done] = last[done - 1];
+	return done + 1;
+}
+
+const struct pl_mutant pl_pipe_mutants[] = {
+        {"write-split", .lie.write = split_write},
+        {"write-drop", {.every = 100}, .lie.write = drop_write},
+        {"write-no-epipe", .lie.write = deaf_write},
+        {"read-early-eof", .lie.read = eof_read},
+        {"read-double", {.every = 100}, .lie.read = double_read},
+        {0},
+};

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * libplumb-mutants: libc calls that lie on purpose, to show that Plumbline notices.
+ *
+ * Loaded by LD_PRELOAD under a dynamic driver, chosen by PLUMB_MUTANT="name[,key=value...]". Every
+ * call below goes through a table of functions; without PLUMB_MUTANT that table is libc's own. A
+ * mutant is a row that replaces some of its entries, and a trigger that says when the replacement
+ * lies.
+ */
+#ifndef PLUMBLINE_MUTANTS_SHIM_H
+#define PLUMBLINE_MUTANTS_SHIM_H
+
+#include <mqueue.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+enum pl_how_lock { PL_LOCK, PL_TRYLOCK, PL_TIMEDLOCK, PL_CLOCKLOCK };
+
+/* One attempt to take a mutex, whichever function was called. */
+struct pl_attempt {
+	enum pl_how_lock how;
+	clockid_t clock;            /* PL_CLOCKLOCK */
+	const struct timespec *abs; /* PL_TIMEDLOCK, PL_CLOCKLOCK */
+};
+
+/* The calls that can be broken. `abs` NULL: the form without a deadline. */
+struct pl_calls {
+	ssize_t (*write)(int fd, const void *buf, size_t n);
+	ssize_t (*read)(int fd, void *buf, size_t n);
+	int (*setpipe_sz)(int fd, int size); /* fcntl(F_SETPIPE_SZ) */
+	mqd_t (*mq_open)(const char *name, int flags, mode_t mode, struct mq_attr *attr);
+	int (*mq_send)(
+	        mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs);
+	ssize_t (*mq_receive)(
+	        mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs);
+	int (*mq_notify)(mqd_t q, const struct sigevent *ev);
+	int (*acquire)(pthread_mutex_t *m, const struct pl_attempt *a);
+	int (*unlock)(pthread_mutex_t *m);
+	int (*consistent)(pthread_mutex_t *m);
+	int (*init)(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
+	int (*clock_gettime)(clockid_t clock, struct timespec *ts);
+};
+
+/* When a mutant lies: all conditions that are given must hold. Calls that could not show the lie (a
+ * lock that is free, a read that would not block) are no candidates: they neither fire nor count.
+ */
+struct pl_trigger {
+	uint64_t every; /* each N-th candidate; 0 and 1: all */
+	double p;       /* with this probability, a function of (seed, number of the candidate); 0:
+	                   certain */
+	int64_t within_us; /* only this soon after the candidate before; 0: any time */
+	int64_t min, max;  /* bounds of the call's argument (length, priority); max 0: none */
+	uint64_t seed;
+};
+
+struct pl_mutant {
+	const char *name; /* NULL ends a table */
+	struct pl_trigger when;
+	struct pl_calls lie; /* NULL entries: libc's own */
+};
+
+extern const struct pl_mutant pl_pipe_mutants[], pl_mq_mutants[], pl_mutex_mutants[], pl_oddities[];
+
+enum { PL_STASH_MAX = 8192, PL_LIES_MAX = 256 };
+
+/* What all processes of a driver share. Nothing in it is a lock: an actor may be killed at any
+ * instruction. */
+struct pl_shared {
+	_Atomic uint64_t candidates, fired;
+	_Atomic int64_t last_ns;
+	/* a message taken out of turn, given to the next receiver of queue `ino` */
+	struct {
+		_Atomic int state;
+		uint64_t ino;
+		unsigned prio;
+		ssize_t len;
+		char buf[PL_STASH_MAX];
+	} stash;
+	/* messages sent with another priority than asked for, by hash of their bytes */
+	struct {
+		_Atomic uint64_t hash;
+		unsigned prio;
+	} lied[PL_LIES_MAX];
+	/* who asked to be told of a message */
+	struct {
+		_Atomic uint64_t ino;
+		pid_t pid;
+		int signo;
+		union sigval value;
+	} notify;
+	_Atomic uintptr_t dead_again; /* mutex whose next owner is told of a death, too */
+	_Atomic pid_t last_owner;
+};
+
+extern struct pl_calls pl_real;
+extern struct pl_shared *pl_shared;
+
+/* Fills the trigger from "key=value,..." over its defaults. False: a key or value is not known. */
+bool pl_trigger_parse(const char *text, struct pl_trigger *t);
+void pl_trigger_set(const struct pl_trigger *t);
+
+/* A candidate call with its argument: shall it lie? */
+bool pl_fires(int64_t arg);
+
+uint64_t pl_mix(uint64_t x);
+bool pl_is_pipe(int fd);
+
+#endif
