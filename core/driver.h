@@ -21,6 +21,7 @@ enum {
 	PL_OPS_MAX = 48,      /* operations of a driver */
 	PL_VARIANTS_MAX = 16, /* variants of a driver */
 	PL_LEN_MAX = 1 << 20, /* bytes one operation may move */
+	PL_NEEDS_MAX = 4,     /* system-wide limits that an object counts against */
 	PL_MARK = 24,         /* bytes that make a payload unique (see hist/payload.h) */
 };
 
@@ -145,6 +146,13 @@ struct pl_op {
 	uint32_t weight; /* share in the default plan of rounds among operations of one role; 0: never */
 };
 
+/* What one open object with default arguments costs of a limit that many drivers share. The names are those
+ * of the engine's budget: "queues", "mqueue_bytes", "pipe_pages", "shm_bytes". */
+struct pl_need {
+	const char *limit;
+	int64_t cost;
+};
+
 struct pl_driver {
 	const char *name, *title;
 	const struct pl_variant *variants;
@@ -157,13 +165,11 @@ struct pl_driver {
 	/* Fills o->fd, or initialises o->mem. >= 0, or -1 with errno. With `create` 0 and memory: nothing to do.
 	 * For memory objects it is called again (zeroed memory) when a death has spoilt the old state. */
 	long (*open)(struct pl_obj *o, const struct pl_args *a);
-	void (*close)(struct pl_obj *o);       /* default: close each fd */
 	int (*unlink)(const char *name);       /* PL_NAMES; also run on leftovers of dead runs */
 	const char *(*probe)(int variant);     /* NULL: supported; else why not, in one line */
+	struct pl_need needs[PL_NEEDS_MAX];
 	const char *(*limit)(int err);         /* which sysctl or RLIMIT makes open fail with err; NULL: none */
 };
-
-/* Names that a driver's errors carry: "fs.mqueue.queues_max", "RLIMIT_NOFILE". The kit knows the common ones. */
 
 int pl_main(int argc, char **argv, const struct pl_driver *driver);
 

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The kit's inside: what the control process and its actors share, and who does what.
+ *
+ *   main.c     arguments, the guard of stdout, the one poll loop
+ *   frame.c    lines in; out.c lines out
+ *   request.c  the table of protocol requests          hello.c  what a driver says of itself
+ *   object.c   handles: open, release, close, journal  call.c   one operation, its deadline, its cancel
+ *   spawn.c    actors: fork, thread, exec, kill, reap  fault.c  kill, stop, continue, close, signal
+ *   chan.c     messages between control and an actor   actor.c  an actor's loop
+ *   plan.c     who does what in a round                unit.c   an actor's part of a round, the hot loop
+ *   round.c    barrier to reset, control's side        judge.c  the forked check and what it found
+ *   observe.c  /proc: is it asleep, in what call?      status.c tick.c  what is told
+ *   names.c    errno, signals, capabilities            fdops.c  operations that every descriptor has
+ */
+#ifndef PLUMBLINE_KIT_H
+#define PLUMBLINE_KIT_H
+
+#include "../check/check.h"
+#include "../driver.h"
+#include "../hist/history.h"
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+enum {
+	PL_LINE_MAX = 65536,
+	PL_ACTORS_MAX = 64,
+	PL_HANDLES_MAX = 16,
+	PL_HANDLE_NAME = 24,
+	PL_RECS_MAX = 1 << 16,   /* records of one actor in one round */
+	PL_OPS_DEFAULT = 2000,
+	PL_DO_MAX = 8,           /* operations an actor draws from in a plan */
+	PL_SIGNALS_MAX = 8,      /* signals remembered between two replies of an actor */
+	PL_PIECES_MAX = 16,      /* extents of a stream told in the reply of a call */
+	PL_KICK = SIGURG,        /* ends a wait: handled, no SA_RESTART; ignored by default, so never fatal */
+	PL_OUT_HIGH = 1 << 20,   /* bytes queued for stdout above which stdin is not read */
+};
+
+enum pl_phase { PHASE_NONE, PHASE_IDLE, PHASE_CALL, PHASE_ROUND, PHASE_PARKED };
+enum pl_stage { STAGE_WORK, STAGE_DRAIN, STAGE_OVER };
+
+/* ---- shared by control and actors: no pointers, an actor of kind exec maps it elsewhere ---- */
+
+struct pl_seen_signal {
+	int32_t signo, code, pid;
+	int64_t value;
+};
+
+struct pl_slot {
+	_Alignas(64) _Atomic uint32_t go; /* futex: a stage of the round begins */
+	_Atomic uint32_t parked;          /* has finished the stage */
+	_Atomic uint32_t phase;           /* enum pl_phase */
+	_Atomic uint32_t in_op;           /* between the two stamps of an operation; counts up by two */
+	_Atomic uint64_t done, okay, fail, bytes;
+	_Atomic int32_t tid;
+	int32_t fd;                       /* what the operation in flight addresses, */
+	uint64_t mem, mem_len;            /* in this actor's address space */
+	uint16_t op;                      /* which operation */
+	uint16_t timed;                   /* it ends by itself */
+	uint32_t rec;                     /* its record */
+	int64_t since;
+	uint64_t numbered;                /* payloads made so far: numbers never come back */
+	_Atomic uint32_t nsignals;
+	struct pl_seen_signal signal[PL_SIGNALS_MAX];
+};
+
+struct pl_draw {
+	int64_t lo, hi;
+};
+
+struct pl_part { /* one actor's part of a plan */
+	uint32_t in;     /* takes part */
+	uint32_t handle;
+	uint64_t quota;  /* units; bytes for a taker of a stream */
+	uint32_t ndo;
+	uint8_t op[PL_DO_MAX];
+	struct pl_draw arg[PL_DO_MAX][PL_ARGS_MAX];
+	struct pl_draw timeout_ns;
+};
+
+struct pl_shared {
+	uint64_t seed;
+	uint32_t inst;
+	uint32_t round;
+	_Atomic uint32_t running; /* participants not parked: the last one writes the eventfd */
+	_Atomic uint32_t kick;    /* an interrupted wait is given up */
+	_Atomic uint32_t stop;    /* no further unit is begun */
+	uint32_t stage, drainer, drained;
+	int64_t start_at;
+	uint32_t model, checked;
+	struct pl_verdict verdict;
+	struct pl_slot slot[PL_ACTORS_MAX];
+	struct pl_part part[PL_ACTORS_MAX];
+};
+
+/* Where an actor's history is; index PL_ACTORS_MAX is control's. */
+struct pl_hist_head *pl_hist(struct pl_shared *s, unsigned index);
+struct pl_rec *pl_recs(struct pl_hist_head *h);
+struct pl_shared *pl_shared_map(int fd); /* NULL: no memory */
+size_t pl_shared_size(void);
+void pl_shared_forget(struct pl_shared *s, int fd); /* gives the histories' memory back */
+
+/* ---- messages on an actor's channel (SOCK_SEQPACKET) ---- */
+
+enum pl_cmd_kind { CMD_CALL, CMD_OPEN, CMD_CLOSE, CMD_RUN, CMD_EXIT, CMD_EXEC };
+
+struct pl_cmd {
+	uint32_t kind, op, handle, as;      /* as: handle number for a new descriptor, or 0 */
+	int32_t end;                        /* -1: by role */
+	int32_t has_deadline;
+	int64_t sec, nsec;                  /* absolute, on the operation's clock */
+	int64_t v[PL_ARGS_MAX];
+	uint64_t token;
+	uint32_t go;                        /* RUN: the stage seen last */
+	struct pl_obj obj;                  /* OPEN: name and mem do not travel, descriptors do */
+	uint64_t mem_len;
+	char name[64];
+};
+
+struct pl_rsp {
+	int64_t ret, t_inv, t_ret;
+	int32_t err;
+	uint32_t sum;
+	uint64_t token, tag, len;
+	int64_t out[PL_OUT_MAX];
+	uint32_t nsignals, npieces;
+	struct pl_seen_signal signal[PL_SIGNALS_MAX];
+	struct pl_place_in_stream {
+		uint64_t token;
+		uint32_t offset, len;
+	} piece[PL_PIECES_MAX];
+};
+
+int pl_chan_send(int fd, const void *msg, size_t len, const int *fds, int nfds);
+/* > 0: bytes; 0: the peer is gone; < 0: -errno. *ret_nfds at most `maxfds`. */
+long pl_chan_recv(int fd, void *msg, size_t len, int *fds, int maxfds, int *ret_nfds);
+
+/* ---- an actor, from inside ---- */
+
+struct pl_env {
+	const struct pl_driver *drv;
+	const struct pl_op *ops;
+	struct pl_shared *shared;
+	struct pl_slot *slot;
+	unsigned id, incarnation;
+	int chan, bell, sharedfd; /* bell: the eventfd that says that all are parked */
+	bool thread;
+	char name[PL_HANDLES_MAX + 1][64];
+	struct pl_obj obj[PL_HANDLES_MAX + 1]; /* by handle number, from 1 */
+	bool have[PL_HANDLES_MAX + 1];
+	void *buf;
+	size_t buf_len;
+};
+
+void pl_actor_main(struct pl_env *e);        /* returns when its channel closes, or it is told to exit */
+_Noreturn void pl_actor_become(struct pl_env *e); /* a fresh program under the same id: kind exec */
+void *pl_actor_buf(struct pl_env *e, size_t len);
+void pl_actor_signals(void);
+void pl_actor_stages(struct pl_env *e, uint32_t seen); /* unit.c: until STAGE_OVER */
+int pl_end_for(const struct pl_driver *d, const struct pl_op *op);
+struct timespec pl_deadline_in(const struct pl_op *op, int64_t ns);
+const struct pl_arg *pl_arg_of(const struct pl_op *op, enum pl_arg_kind kind, int *ret_index);
+const struct pl_op *pl_ops_table(const struct pl_driver *d, unsigned *ret_n);
+void pl_slot_enter(struct pl_env *e, const struct pl_obj *o, const struct pl_op *op, int fd);
+
+/* ---- control ---- */
+
+enum pl_kind { KIND_PROCESS, KIND_THREAD, KIND_EXEC };
+enum pl_place { PLACE_FREE, PLACE_SAME, PLACE_SPREAD };
+
+struct pl_call {
+	bool live;
+	int64_t id;
+	const struct pl_op *op;
+	int as;
+	char as_name[PL_HANDLE_NAME];
+	int64_t deadline, kick_at, kill_at; /* 0: not */
+	bool canceled, timed_out;
+};
+
+struct pl_actor {
+	bool used, alive, dying, asked;
+	enum pl_kind kind;
+	enum pl_place place;
+	int host;      /* THREAD: the first actor of the process; else itself */
+	pid_t pid;
+	int chan;
+	unsigned incarnation;
+	bool retired;  /* its id does not come back */
+	bool stopped;
+	struct pl_call call;
+};
+
+struct pl_handle {
+	bool used;
+	char name[PL_HANDLE_NAME], sysname[64];
+	struct pl_obj obj;
+	struct pl_args args;
+	int memfd;
+	bool created, local; /* local: lives in one actor only */
+	int owner;
+};
+
+struct pl_run; /* round.c */
+
+struct pl_ctl {
+	const struct pl_driver *drv;
+	const struct pl_op *ops; /* the driver's and the kit's own, one table */
+	unsigned nops;
+	struct pl_shared *shared;
+	int in, out, sharedfd, bell;
+	bool inited, stopping;
+	int64_t stop_id; /* the request that asked for it; -1: none */
+	int64_t t0, tick_ns, next_tick, stop_at;
+	char run[40], dir[256];
+	uint32_t inst;
+	uint64_t seed;
+	pid_t checker;
+	struct pl_actor actor[PL_ACTORS_MAX];
+	unsigned nactors;
+	struct pl_handle handle[PL_HANDLES_MAX + 1];
+	struct pl_run *job;
+	unsigned bad_lines;
+	int exit_code;
+};
+
+extern struct pl_ctl pl_ctl;
+
+/* frame.c: 1 a line (no LF), 0 none yet, -EMSGSIZE a line too long was dropped, -EPIPE end of input */
+int pl_frame_next(char **ret_line, size_t *ret_len);
+int pl_frame_fill(int fd);
+
+/* out.c */
+void pl_out_line(json_t *o /* stolen */, bool droppable);
+void pl_out_flush(void);
+size_t pl_out_queued(void);
+void pl_out_drain(int64_t deadline);
+
+/* replies; `id` < 0 means null. All steal their object. */
+void pl_reply(int64_t id, json_t *ok);
+void pl_reply_err(int64_t id, const char *kind, bool definite, json_t *more, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+void pl_event(const char *ev, json_t *fields);
+
+void pl_request(const char *line, size_t len); /* NULL: a line too long */
+void pl_stop(int64_t id);
+json_t *pl_hello(void);
+int64_t pl_time(int64_t t); /* on the run's zero */
+
+/* object.c */
+int pl_handle_find(const char *name, int *ret_end);
+void pl_req_open(int64_t id, json_t *req);
+void pl_req_release(int64_t id, json_t *req);
+void pl_req_close(int64_t id, json_t *req);
+int pl_object_reset(struct pl_handle *h);
+int pl_objects_give(struct pl_actor *a); /* to an actor that did not inherit them */
+json_t *pl_objects_drop(void);           /* closes and unlinks all: the names that could not be */
+int pl_args_parse(const struct pl_arg *table, json_t *req, int64_t *v, char *why, size_t n);
+
+/* spawn.c */
+void pl_req_actor(int64_t id, json_t *req);
+int pl_spawn(unsigned id);
+void pl_reap(void);
+void pl_actor_left(unsigned id);            /* a thread's channel closed: it is gone, its process is not */
+int pl_signal_actor(struct pl_actor *a, int sig); /* refuses pid <= 1 */
+void pl_kill_actor(unsigned id, bool asked);
+int pl_exec_main(int argc, char **argv, const struct pl_driver *d);
+int pl_actors_kill_all(void);
+
+/* call.c */
+void pl_req_call(int64_t id, json_t *req);
+void pl_req_cancel(int64_t id, json_t *req);
+void pl_call_answer(unsigned id);        /* its channel is readable */
+void pl_call_died(unsigned id);
+int64_t pl_call_timers(int64_t now);     /* does what is due; the next time, or INT64_MAX */
+
+/* fault.c */
+void pl_req_fault(int64_t id, json_t *req);
+
+/* plan.c */
+int pl_plan_make(json_t *plan, int handle, uint32_t ops, char *why, size_t n);
+void pl_plan_balance(uint32_t ops);
+void pl_unit_draw(const struct pl_shared *s, const struct pl_op *ops, unsigned actor, uint64_t unit,
+	unsigned *ret_do, int64_t *v);
+
+/* round.c */
+void pl_req_run(int64_t id, json_t *req);
+int64_t pl_round_timers(int64_t now);
+void pl_round_bell(void);                /* all are parked */
+void pl_round_died(unsigned id, int64_t when);
+void pl_round_checked(int status);
+const char *pl_round_state(void);
+bool pl_round_busy(void);
+void pl_control_note(int op, unsigned actor, int64_t t_inv, int64_t t_ret, int64_t ret, uint64_t aux);
+
+/* judge.c */
+pid_t pl_judge_start(const struct pl_handle *h);
+void pl_judge_violation(const struct pl_verdict *v);
+void pl_hist_begin(unsigned index, const struct pl_handle *h, unsigned incarnation, pid_t pid);
+
+/* observe.c */
+enum pl_rung { RUNG_NONE, RUNG_STAT, RUNG_SYSCALL };
+struct pl_sight {
+	char state;   /* R S D T Z, '?' */
+	long nr;      /* system call, -1: running or not known */
+	uint64_t arg0;
+};
+enum pl_rung pl_rung(void);
+int pl_observe(pid_t pid, pid_t tid, struct pl_sight *ret);
+
+/* status.c, tick.c */
+void pl_req_status(int64_t id, json_t *req);
+void pl_tick(int64_t now);
+void pl_tick_verdict(const struct pl_verdict *v);
+
+/* names.c */
+const char *pl_errno_name(int err);
+const char *pl_signal_name(int signo); /* without SIG; numbers as "RT+n" or "#n" */
+int pl_signal_number(const char *name);
+const char *pl_syscall_name(long nr);
+const char *pl_model_name(enum pl_model m);
+const char *pl_role_name(enum pl_role r);
+json_t *pl_caps_json(uint32_t caps);
+const char *pl_limit_of(int err);
+
+/* fdops.c */
+extern const struct pl_op pl_fd_ops[];
+
+static inline bool pl_is_fd(const struct pl_driver *d)
+{
+	return d->mem == 0;
+}
+
+#endif

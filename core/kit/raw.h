@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The kit's own system calls. They go through syscall(2), never through the libc wrappers that a driver's
+ * operations use: a wrapper broken on purpose under the driver must not break the protocol above it.
+ */
+#ifndef PLUMBLINE_RAW_H
+#define PLUMBLINE_RAW_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline int64_t pl_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+static inline long raw_read(int fd, void *buf, size_t n)
+{
+	return syscall(SYS_read, fd, buf, n);
+}
+
+static inline long raw_write(int fd, const void *buf, size_t n)
+{
+	return syscall(SYS_write, fd, buf, n);
+}
+
+static inline long raw_close(int fd)
+{
+	return syscall(SYS_close, fd);
+}
+
+static inline long raw_open(const char *path, int flags, int mode)
+{
+	return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+static inline long raw_kill(pid_t pid, int sig)
+{
+	return syscall(SYS_kill, pid, sig);
+}
+
+static inline long raw_tgkill(pid_t pid, pid_t tid, int sig)
+{
+	return syscall(SYS_tgkill, pid, tid, sig);
+}
+
+static inline long raw_wait(int *status)
+{
+	return syscall(SYS_wait4, -1, status, 1 /* WNOHANG */, NULL);
+}
+
+static inline _Noreturn void raw_exit(int code)
+{
+	for (;;)
+		syscall(SYS_exit_group, code);
+}
+
+/* timeout_ns < 0: none. `mask`: the signals blocked while waiting (8 bytes), or NULL. */
+static inline long raw_poll(struct pollfd *p, unsigned n, int64_t timeout_ns, const uint64_t *mask)
+{
+	struct { long sec, nsec; } ts = { timeout_ns / 1000000000, timeout_ns % 1000000000 };
+
+	return syscall(SYS_ppoll, p, n, timeout_ns < 0 ? NULL : &ts, mask, 8);
+}
+
+static inline long raw_futex_wait(_Atomic uint32_t *word, uint32_t value)
+{
+	return syscall(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);
+}
+
+static inline long raw_futex_wake(_Atomic uint32_t *word)
+{
+	return syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static inline long raw_send(int fd, const struct msghdr *m)
+{
+	return syscall(SYS_sendmsg, fd, m, MSG_NOSIGNAL);
+}
+
+static inline long raw_recv(int fd, struct msghdr *m)
+{
+	return syscall(SYS_recvmsg, fd, m, MSG_CMSG_CLOEXEC);
+}
+
+#endif

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Actors from control's side: making them, ending them, learning of their deaths.
+ *
+ * PR_SET_PDEATHSIG plus a look at getppid() ties an actor to control. After the fork an actor closes every
+ * descriptor of the kit but its own channel, the bell and the shared memory.
+ */
+#include "kit.h"
+#include "raw.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+static struct pl_ctl *const c = &pl_ctl;
+
+int pl_signal_actor(struct pl_actor *a, int sig)
+{
+	int tid = c->shared->slot[a - c->actor].tid;
+
+	if (a->pid <= 1 || !a->alive)
+		return -ESRCH;
+	if (a->kind == KIND_THREAD && sig != SIGKILL && sig != SIGSTOP && sig != SIGCONT)
+		return raw_tgkill(a->pid, tid, sig) < 0 ? -errno : 0;
+	return raw_kill(a->pid, sig) < 0 ? -errno : 0;
+}
+
+static void place_actor(unsigned id, enum pl_place place)
+{
+	cpu_set_t all, one;
+	int cpu, n = 0, want;
+
+	if (place == PLACE_FREE || sched_getaffinity(0, sizeof all, &all) < 0 || CPU_COUNT(&all) < 1)
+		return;
+	want = place == PLACE_SAME ? (int)(c->inst % (unsigned)CPU_COUNT(&all))
+				   : (int)((c->inst + id) % (unsigned)CPU_COUNT(&all));
+	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &all) && n++ == want) {
+			CPU_ZERO(&one);
+			CPU_SET(cpu, &one);
+			(void)sched_setaffinity(0, sizeof one, &one);
+			return;
+		}
+}
+
+static void fill_env(struct pl_env *e, unsigned id, int chan)
+{
+	int i;
+
+	memset(e, 0, sizeof *e);
+	e->drv = c->drv, e->ops = c->ops, e->shared = c->shared;
+	e->slot = &c->shared->slot[id];
+	e->id = id, e->incarnation = c->actor[id].incarnation;
+	e->chan = chan, e->bell = c->bell, e->sharedfd = c->sharedfd;
+	for (i = 1; i <= PL_HANDLES_MAX; i++) {
+		e->obj[i] = (struct pl_obj){ .fd = { -1, -1 } };
+		if (c->handle[i].used && !c->handle[i].local)
+			e->obj[i] = c->handle[i].obj;
+	}
+}
+
+/* In the child: nothing of control's stays but what an actor needs. */
+static void leave_control(pid_t parent)
+{
+	unsigned i;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		raw_exit(0);
+	pl_actor_signals();
+	(void)raw_close(c->in);
+	(void)raw_close(c->out);
+	for (i = 0; i < c->nactors; i++)
+		if (c->actor[i].chan >= 0)
+			(void)raw_close(c->actor[i].chan);
+}
+
+static void close_objects(void)
+{
+	int i, k;
+
+	for (i = 1; i <= PL_HANDLES_MAX; i++)
+		for (k = 0; k < PL_FDS_MAX; k++)
+			if (c->handle[i].used && !c->handle[i].local && c->handle[i].obj.fd[k] >= 0)
+				(void)raw_close(c->handle[i].obj.fd[k]);
+}
+
+static void *thread_main(void *arg)
+{
+	struct pl_env *e = arg;
+
+	pl_actor_main(e);
+	(void)raw_close(e->chan);
+	return NULL;
+}
+
+struct host_plan {
+	unsigned n, id[PL_ACTORS_MAX];
+	int chan[PL_ACTORS_MAX];
+};
+
+static _Noreturn void host_main(const struct host_plan *h)
+{
+	struct pl_env *env = calloc(h->n, sizeof *env);
+	pthread_t t;
+	unsigned i;
+
+	for (i = 0; env && i < h->n; i++) {
+		fill_env(&env[i], h->id[i], h->chan[i]);
+		env[i].thread = true;
+		place_actor(h->id[i], c->actor[h->id[i]].place);
+		if (pthread_create(&t, NULL, thread_main, &env[i]) != 0)
+			raw_exit(1);
+	}
+	for (;;) {
+		_Atomic uint32_t never = 0;
+
+		(void)raw_futex_wait(&never, 0);
+	}
+}
+
+static _Noreturn void child_main(const struct host_plan *h, enum pl_kind kind)
+{
+	static struct pl_env env;
+
+	if (kind == KIND_THREAD)
+		host_main(h);
+	fill_env(&env, h->id[0], h->chan[0]);
+	place_actor(h->id[0], c->actor[h->id[0]].place);
+	if (kind == KIND_EXEC) {
+		close_objects();
+		pl_actor_become(&env);
+	}
+	pl_actor_main(&env);
+	raw_exit(0);
+}
+
+static void tell_started(const struct host_plan *h)
+{
+	unsigned i;
+
+	for (i = 0; i < h->n; i++)
+		if (c->actor[h->id[i]].incarnation > 0)
+			pl_event("actor", json_pack("{sisiss}", "actor", (int)h->id[i], "pid",
+						  (int)c->actor[h->id[i]].pid, "is", "started"));
+}
+
+/* One process for the actors in h. */
+static int start(struct host_plan *h)
+{
+	struct pl_actor *first = &c->actor[h->id[0]];
+	int ours[PL_ACTORS_MAX];
+	pid_t self = getpid(), pid;
+	unsigned i;
+
+	for (i = 0; i < h->n; i++) {
+		int sv[2];
+
+		if (syscall(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0) {
+			int err = errno;
+
+			while (i-- > 0)
+				(void)raw_close(ours[i]), (void)raw_close(h->chan[i]);
+			return -err;
+		}
+		ours[i] = sv[0], h->chan[i] = sv[1];
+		atomic_store(&c->shared->slot[h->id[i]].phase, PHASE_NONE);
+		atomic_store(&c->shared->slot[h->id[i]].in_op, 0);
+	}
+	pid = fork();
+	if (pid == 0) {
+		leave_control(self);
+		for (i = 0; i < h->n; i++)
+			(void)raw_close(ours[i]);
+		child_main(h, first->kind);
+	}
+	for (i = 0; i < h->n; i++) {
+		struct pl_actor *a = &c->actor[h->id[i]];
+
+		(void)raw_close(h->chan[i]);
+		if (pid < 0) {
+			(void)raw_close(ours[i]);
+			continue;
+		}
+		a->chan = ours[i], a->pid = pid;
+		a->alive = true, a->dying = a->asked = a->stopped = false;
+	}
+	if (pid < 0)
+		return -errno;
+	tell_started(h);
+	return first->kind == KIND_EXEC ? pl_objects_give(first) : 0;
+}
+
+int pl_spawn(unsigned id)
+{
+	struct host_plan h = { 0 };
+	unsigned i;
+
+	for (i = 0; i < c->nactors; i++)
+		if (i == id || (c->actor[id].kind == KIND_THREAD && c->actor[i].kind == KIND_THREAD &&
+				       c->actor[i].host == c->actor[id].host && !c->actor[i].alive &&
+				       !c->actor[i].retired))
+			h.id[h.n++] = i;
+	for (i = 0; i < h.n; i++)
+		c->actor[h.id[i]].incarnation++;
+	return start(&h);
+}
+
+static int parse_kind(const char *s, enum pl_kind *ret)
+{
+	static const char *const names[] = { "process", "thread", "exec" };
+	unsigned i;
+
+	for (i = 0; i < 3; i++)
+		if (!s || !strcmp(s, names[i])) {
+			*ret = (enum pl_kind)(s ? i : 0);
+			return 0;
+		}
+	return -EINVAL;
+}
+
+static enum pl_place parse_place(const char *s)
+{
+	return !s ? PLACE_FREE : !strcmp(s, "same") ? PLACE_SAME : !strcmp(s, "spread") ? PLACE_SPREAD
+											: PLACE_FREE;
+}
+
+static int make(unsigned n, enum pl_kind kind, enum pl_place place, unsigned *ret_first)
+{
+	struct host_plan h = { 0 };
+	unsigned i, first = c->nactors;
+	int r = 0;
+
+	*ret_first = first;
+	for (i = first; i < first + n; i++) {
+		c->actor[i] = (struct pl_actor){ .used = true, .kind = kind, .place = place, .chan = -1,
+			.host = kind == KIND_THREAD ? (int)first : (int)i };
+		h.id[h.n++] = i;
+	}
+	c->nactors = first + n;
+	if (kind == KIND_THREAD)
+		return start(&h);
+	for (i = first; i < first + n && r == 0; i++) {
+		struct host_plan one = { .n = 1, .id = { i } };
+
+		r = start(&one);
+	}
+	return r;
+}
+
+static void unmake(unsigned first)
+{
+	unsigned i;
+
+	for (i = first; i < c->nactors; i++) {
+		c->actor[i].retired = true;
+		pl_kill_actor(i, true);
+	}
+}
+
+void pl_req_actor(int64_t id, json_t *req)
+{
+	json_int_t n = json_integer_value(json_object_get(req, "n"));
+	json_t *ids, *pids;
+	enum pl_kind kind;
+	unsigned first, i;
+	int r;
+
+	if (!json_object_get(req, "n"))
+		n = 1;
+	if (parse_kind(json_string_value(json_object_get(req, "kind")), &kind) < 0)
+		return pl_reply_err(id, "usage", true, NULL, "kind is process, thread or exec");
+	if (n < 1 || n > (json_int_t)(PL_ACTORS_MAX - c->nactors))
+		return pl_reply_err(id, "usage", true, NULL, "n must be 1 to %u (%u of %d ids are used)",
+			PL_ACTORS_MAX - c->nactors, c->nactors, PL_ACTORS_MAX);
+	r = make((unsigned)n, kind, parse_place(json_string_value(json_object_get(req, "place"))), &first);
+	if (r < 0) {
+		unmake(first);
+		if (r == -EOPNOTSUPP)
+			return pl_reply_err(id, "usage", true, NULL,
+				"an open descriptor has no name: it cannot reach an actor of kind exec");
+		return pl_reply_err(id, "os", true,
+			json_pack("{ssssss}", "name", pl_errno_name(-r), "call", "fork", "limit",
+				pl_limit_of(-r) ? pl_limit_of(-r) : "processes"),
+			"cannot start actors: %s", strerror(-r));
+	}
+	ids = json_array(), pids = json_array();
+	for (i = first; i < c->nactors; i++) {
+		(void)json_array_append_new(ids, json_integer(i));
+		(void)json_array_append_new(pids, json_integer(c->actor[i].pid));
+	}
+	pl_reply(id, json_pack("{soso}", "ids", ids, "pids", pids));
+}
+
+void pl_kill_actor(unsigned id, bool asked)
+{
+	struct pl_actor *a = &c->actor[id];
+	int64_t before = pl_now();
+	unsigned i;
+
+	if (!a->alive || a->dying || a->pid <= 1)
+		return;
+	for (i = 0; i < c->nactors; i++)
+		if (c->actor[i].alive && c->actor[i].pid == a->pid) {
+			c->actor[i].dying = true;
+			c->actor[i].asked = asked;
+			pl_control_note(PL_OP_KILL, i, before, before, 0, 0);
+		}
+	(void)raw_kill(a->pid, SIGKILL);
+}
+
+static void buried(unsigned id, int status, int64_t when)
+{
+	struct pl_actor *a = &c->actor[id];
+	json_t *e = json_pack("{sisi}", "actor", (int)id, "pid", (int)a->pid);
+
+	a->alive = a->dying = false;
+	if (a->chan >= 0)
+		(void)raw_close(a->chan);
+	a->chan = -1;
+	atomic_store(&c->shared->slot[id].phase, PHASE_NONE);
+	pl_control_note(PL_OP_REAP, id, when, when, status, 0);
+	(void)json_object_set_new(e, "is", json_string(WIFSIGNALED(status) ? "signalled" : "exited"));
+	if (WIFSIGNALED(status))
+		(void)json_object_set_new(e, "signal", json_string(pl_signal_name(WTERMSIG(status))));
+	else
+		(void)json_object_set_new(e, "status", json_integer(WEXITSTATUS(status)));
+	(void)json_object_set_new(e, "asked", json_boolean(a->asked));
+	pl_event("actor", e);
+	pl_round_died(id, when);
+	pl_call_died(id);
+}
+
+void pl_actor_left(unsigned id)
+{
+	if (c->actor[id].kind == KIND_THREAD && c->actor[id].alive)
+		buried(id, 0, pl_now());
+}
+
+void pl_reap(void)
+{
+	int status;
+	pid_t pid;
+	unsigned i;
+
+	while ((pid = (pid_t)raw_wait(&status)) > 0) {
+		int64_t when = pl_now();
+
+		if (pid == c->checker) {
+			c->checker = 0;
+			pl_round_checked(status);
+			continue;
+		}
+		for (i = 0; i < c->nactors; i++)
+			if (c->actor[i].alive && c->actor[i].pid == pid)
+				buried(i, status, when);
+	}
+}
+
+int pl_actors_kill_all(void)
+{
+	unsigned i;
+	int n = 0;
+
+	for (i = 0; i < c->nactors; i++)
+		if (c->actor[i].alive) {
+			pl_kill_actor(i, true);
+			n++;
+		}
+	return n;
+}
+
+/* `plumb-X --actor ID INCARNATION CHANNEL BELL SHARED`: the far side of pl_actor_become(). */
+int pl_exec_main(int argc, char **argv, const struct pl_driver *d)
+{
+	static struct pl_env e;
+	int i;
+
+	if (argc != 7)
+		return 2;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	e.drv = d, e.ops = pl_ops_table(d, NULL);
+	e.id = (unsigned)atoi(argv[2]), e.incarnation = (unsigned)atoi(argv[3]);
+	e.chan = atoi(argv[4]), e.bell = atoi(argv[5]), e.sharedfd = atoi(argv[6]);
+	e.shared = pl_shared_map(e.sharedfd);
+	if (!e.shared || e.id >= PL_ACTORS_MAX)
+		return 2;
+	e.slot = &e.shared->slot[e.id];
+	for (i = 0; i <= PL_HANDLES_MAX; i++)
+		e.obj[i] = (struct pl_obj){ .fd = { -1, -1 } };
+	pl_actor_signals();
+	for (i = 0; i < 3; i++)
+		(void)syscall(SYS_fcntl, atoi(argv[4 + i]), F_SETFD, FD_CLOEXEC);
+	pl_actor_main(&e);
+	return 0;
+}
