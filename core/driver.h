@@ -2,9 +2,9 @@
  *
  * The driver contract: all that a mechanism's driver sees of Plumbline.
  *
- * A driver is a table of operations over the kit. It calls the system and says what came back; the kit
- * stamps, records, forks, parses and judges. A driver contains no JSON, no clock, no record, no seed,
- * no lock and no test. drivers/README.md walks through adding one.
+ * A driver is a table of operations over the kit. It calls the system and says what came back; the
+ * kit stamps, records, forks, parses and judges. A driver contains no JSON, no clock, no record, no
+ * seed, no lock and no test. drivers/README.md walks through adding one.
  */
 #ifndef PLUMBLINE_DRIVER_H
 #define PLUMBLINE_DRIVER_H
@@ -67,8 +67,8 @@ enum pl_how {
 	PL_BLOCKS = 1 << 0,   /* may sleep with no limit of time */
 	PL_TIMED = 1 << 1,    /* wants args->deadline, absolute, on CLOCK_REALTIME */
 	PL_LEVEL = 1 << 2,    /* OBSERVE that never blocks and fills result->amount and ->room */
-	PL_DRAIN = 1 << 3,    /* TAKE that empties the object at the end of a round: with a deadline that
-	                         has passed if TIMED, else called only when poll(2) says POLLIN */
+	PL_DRAIN = 1 << 3,    /* TAKE that empties the object at the end of a round: with a deadline
+	                         that    has passed if TIMED, else called only when poll(2) says POLLIN */
 	PL_NEWFD = 1 << 4,    /* returns a new descriptor: `as` gives it a handle */
 	PL_USER = 1 << 5,     /* may complete without entering the kernel: the kit adds fences */
 	PL_NOCANCEL = 1 << 6, /* no signal ends it: only SIGKILL of the actor does */
@@ -82,8 +82,9 @@ enum pl_arg_kind {
 	PL_TAG,  /* priority, type: goes into the record's `aux` before the call. At most one */
 };
 
-/* An argument. [min, max] is what a request may say (hello shows it, the kit enforces it); [lo, hi] is
- * what rounds draw from when the plan does not say; `def` is used by `call` when the request leaves it out. */
+/* An argument. [min, max] is what a request may say (hello shows it, the kit enforces it); [lo, hi]
+ * is what rounds draw from when the plan does not say; `def` is used by `call` when the request
+ * leaves it out. */
 struct pl_arg {
 	const char *name;
 	int64_t min, max;
@@ -93,33 +94,37 @@ struct pl_arg {
 };
 
 struct pl_args {
-	int64_t v[PL_ARGS_MAX];          /* in the table's order */
-	int fd;                          /* the descriptor addressed: "p.r", "p.w", or the end fitting the role */
-	int wait;                        /* PL_TIMED only: 0 when no deadline was given */
-	struct timespec deadline;        /* absolute, or raw as the request gave it (tv_nsec may be invalid) */
-	void *buf;                       /* PUT: the bytes to send. TAKE: room for them. Never NULL */
+	int64_t v[PL_ARGS_MAX]; /* in the table's order */
+	int fd;   /* the descriptor addressed: "p.r", "p.w", or the end fitting the role */
+	int wait; /* PL_TIMED only: 0 when no deadline was given */
+	struct timespec
+	        deadline; /* absolute, or raw as the request gave it (tv_nsec may be invalid) */
+	void *buf;        /* PUT: the bytes to send. TAKE: room for them. Never NULL */
 	size_t len;
 };
 
 /* Zeroed before each call, except tag, which holds the PL_TAG argument. */
 struct pl_result {
-	uint64_t tag;             /* TAKE: the priority or type received. ACQUIRE: see PL_MODEL_LOCK */
-	uint64_t amount, room;    /* LEVEL: what can be taken now; what can certainly be put now */
-	int64_t out[PL_OUT_MAX];  /* the mechanism's own results, named in pl_op.out */
+	uint64_t tag;          /* TAKE: the priority or type received. ACQUIRE: see PL_MODEL_LOCK */
+	uint64_t amount, room; /* LEVEL: what can be taken now; what can certainly be put now */
+	int64_t out[PL_OUT_MAX]; /* the mechanism's own results, named in pl_op.out */
 };
 
 struct pl_obj {
-	int variant;              /* index into pl_driver.variants */
-	int fd[PL_FDS_MAX];       /* -1: none. After fork the numbers are the same in every actor */
-	void *mem;                /* pl_driver.mem bytes shared by all actors; NULL if the driver asks for none */
-	const char *name;         /* PL_NAMES: "/plumb.<run>.<inst>.<handle>"; NULL for anonymous ones */
-	int create;               /* open: 1 create (exclusively), 0 attach to `name` */
-	uint64_t capacity;        /* set by open: payloads it holds at most; 0 unknown. Checkers rely on it */
-	int64_t out[PL_OUT_MAX];  /* set by open: parameters the kernel chose, named in pl_driver.open_out */
+	int variant;        /* index into pl_driver.variants */
+	int fd[PL_FDS_MAX]; /* -1: none. After fork the numbers are the same in every actor */
+	void *mem; /* pl_driver.mem bytes shared by all actors; NULL if the driver asks for none */
+	const char *name;  /* PL_NAMES: "/plumb.<run>.<inst>.<handle>"; NULL for anonymous ones */
+	int create;        /* open: 1 create (exclusively), 0 attach to `name` */
+	uint64_t capacity; /* set by open: payloads it holds at most; 0 unknown. Checkers rely on it
+	                    */
+	int64_t out[PL_OUT_MAX]; /* set by open: parameters the kernel chose, named in
+	                            pl_driver.open_out */
 };
 
-/* Returns what the system call returned and leaves errno alone: a failure is a result. Must not retry
- * EINTR, allocate, print, or touch another object. Calls that return an error number: `return pl_ret(rc)`. */
+/* Returns what the system call returned and leaves errno alone: a failure is a result. Must not
+ * retry EINTR, allocate, print, or touch another object. Calls that return an error number: `return
+ * pl_ret(rc)`. */
 typedef long pl_op_fn(struct pl_obj *o, const struct pl_args *a, struct pl_result *r);
 
 static inline long pl_ret(int rc)
@@ -143,11 +148,12 @@ struct pl_op {
 	uint32_t how;
 	struct pl_arg arg[PL_ARGS_MAX];
 	const char *out[PL_OUT_MAX];
-	uint32_t weight; /* share in the default plan of rounds among operations of one role; 0: never */
+	uint32_t weight; /* share in the default plan of rounds among operations of one role; 0:
+	                    never */
 };
 
-/* What one open object with default arguments costs of a limit that many drivers share. The names are those
- * of the engine's budget: "queues", "mqueue_bytes", "pipe_pages", "shm_bytes". */
+/* What one open object with default arguments costs of a limit that many drivers share. The names
+ * are those of the engine's budget: "queues", "mqueue_bytes", "pipe_pages", "shm_bytes". */
 struct pl_need {
 	const char *limit;
 	int64_t cost;
@@ -159,28 +165,30 @@ struct pl_driver {
 	const struct pl_op *ops;
 	struct pl_arg open_args[PL_ARGS_MAX];
 	const char *open_out[PL_OUT_MAX];
-	const char *ends[PL_FDS_MAX]; /* names of fd[0] and fd[1], as in { "r", "w" }; NULL: one descriptor */
-	size_t mem;                   /* bytes of shared memory an object needs (a process-shared mutex) */
+	const char *ends[PL_FDS_MAX]; /* names of fd[0] and fd[1], as in { "r", "w" }; NULL: one
+	                                 descriptor */
+	size_t mem; /* bytes of shared memory an object needs (a process-shared mutex) */
 
-	/* Fills o->fd, or initialises o->mem. >= 0, or -1 with errno. With `create` 0 and memory: nothing to do.
-	 * For memory objects it is called again (zeroed memory) when a death has spoilt the old state. */
+	/* Fills o->fd, or initialises o->mem. >= 0, or -1 with errno. With `create` 0 and memory:
+	 * nothing to do. For memory objects it is called again (zeroed memory) when a death has
+	 * spoilt the old state. */
 	long (*open)(struct pl_obj *o, const struct pl_args *a);
-	int (*unlink)(const char *name);       /* PL_NAMES; also run on leftovers of dead runs */
-	const char *(*probe)(int variant);     /* NULL: supported; else why not, in one line */
+	int (*unlink)(const char *name);   /* PL_NAMES; also run on leftovers of dead runs */
+	const char *(*probe)(int variant); /* NULL: supported; else why not, in one line */
 	struct pl_need needs[PL_NEEDS_MAX];
-	const char *(*limit)(int err);         /* which sysctl or RLIMIT makes open fail with err; NULL: none */
+	const char *(*limit)(
+	        int err); /* which sysctl or RLIMIT makes open fail with err; NULL: none */
 };
 
 int pl_main(int argc, char **argv, const struct pl_driver *driver);
 
 /* Defines main(). Usage: PL_DRIVER(mq, "POSIX message queue", variants, ops, .open = ..., ...) */
-#define PL_DRIVER(id, title_, variants_, ops_, ...)                                                    \
-	static const struct pl_driver id##_driver = {                                                  \
-		.name = #id, .title = title_, .variants = variants_, .ops = ops_, __VA_ARGS__          \
-	};                                                                                             \
-	int main(int argc, char **argv)                                                                \
-	{                                                                                              \
-		return pl_main(argc, argv, &id##_driver);                                              \
+#define PL_DRIVER(id, title_, variants_, ops_, ...)                                                \
+	static const struct pl_driver id##_driver = {                                              \
+	        .name = #id, .title = title_, .variants = variants_, .ops = ops_, __VA_ARGS__};    \
+	int main(int argc, char **argv)                                                            \
+	{                                                                                          \
+		return pl_main(argc, argv, &id##_driver);                                          \
 	}
 
 #endif

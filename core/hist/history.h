@@ -2,13 +2,14 @@
  *
  * The history: what each actor did, as it did it.
  *
- * One file an actor and round: a 4 KiB header, then 64-byte records. A record is written in two halves:
- * the invoke half before the operation, then `head` is stored with release order, so that a SIGKILL in the
- * middle of a call leaves the invocation visible; then the return half, `state` last, with release order.
- * Records at or beyond `head` do not exist: slots are reused.
+ * One file an actor and round: a 4 KiB header, then 64-byte records. A record is written in two
+ * halves: the invoke half before the operation, then `head` is stored with release order, so that a
+ * SIGKILL in the middle of a call leaves the invocation visible; then the return half, `state`
+ * last, with release order. Records at or beyond `head` do not exist: slots are reused.
  *
- * Stamps are CLOCK_MONOTONIC nanoseconds. t_invoke may err only early and t_return only late; equal stamps
- * mean concurrent. In a batch the return stamp of one operation is the invoke stamp of the next.
+ * Stamps are CLOCK_MONOTONIC nanoseconds. t_invoke may err only early and t_return only late; equal
+ * stamps mean concurrent. In a batch the return stamp of one operation is the invoke stamp of the
+ * next.
  *
  * core/README.md is the normative description.
  */
@@ -21,11 +22,12 @@
 
 enum {
 	PL_HIST_VERSION = 1,
-	PL_HIST_ENDIAN = 0x01020304, /* as stored by the writer: 0x04030201 when read means foreign */
-	PL_HIST_HEAD = 4096,         /* bytes of the header */
-	PL_REC = 64,                 /* bytes of a record */
-	PL_HIST_OPS = 64,            /* entries of the operation table */
-	PL_CONTROL = 0xffff,         /* actor number of the control process, which keeps a history too */
+	PL_HIST_ENDIAN =
+	        0x01020304,  /* as stored by the writer: 0x04030201 when read means foreign */
+	PL_HIST_HEAD = 4096, /* bytes of the header */
+	PL_REC = 64,         /* bytes of a record */
+	PL_HIST_OPS = 64,    /* entries of the operation table */
+	PL_CONTROL = 0xffff, /* actor number of the control process, which keeps a history too */
 };
 
 enum pl_state {
@@ -39,41 +41,45 @@ enum pl_state {
 /* Operations of control; `handle` is the object and `token` the actor where one is meant. */
 enum pl_control_op {
 	PL_OP_FORK = 240,
-	PL_OP_KILL,   /* t_invoke before the signal was sent */
-	PL_OP_REAP,   /* t_return after wait(2) returned: the actor acts no more */
+	PL_OP_KILL, /* t_invoke before the signal was sent */
+	PL_OP_REAP, /* t_return after wait(2) returned: the actor acts no more */
 	PL_OP_OPEN,
 	PL_OP_CLOSE,
 	PL_OP_RELEASE,
-	PL_OP_LEVEL,  /* ret: what could be taken, aux: what could certainly be put, read at quiescence */
-	PL_OP_ASLEEP, /* at quiescence, `token`'s actor slept in its record number `aux`, in the right call on the
-	                 right object, in two samples */
+	PL_OP_LEVEL,  /* ret: what could be taken, aux: what could certainly be put, read at
+	                 quiescence */
+	PL_OP_ASLEEP, /* at quiescence, `token`'s actor slept in its record number `aux`, in the
+	                 right call on the right object, in two samples */
 	PL_OP_KICK,   /* the actor `token` was signalled to end its wait; t_invoke before */
-	PL_OP_DRAIN,  /* from here on only the drainer (`token`) acts: every later take is part of the drain */
+	PL_OP_DRAIN,  /* from here on only the drainer (`token`) acts: every later take is part of
+	                 the drain */
 	PL_OP_STOP,
 	PL_OP_CONT,
 };
 
 struct pl_rec {
-	uint32_t seq;   /* number of the record in this file */
+	uint32_t seq; /* number of the record in this file */
 	uint16_t actor;
-	uint8_t op;     /* index into the header's table, or pl_control_op */
-	uint8_t state;  /* enum pl_state */
+	uint8_t op;    /* index into the header's table, or pl_control_op */
+	uint8_t state; /* enum pl_state */
 	int64_t t_invoke, t_return;
 	int64_t ret;
-	int32_t err;    /* errno of the target's numbering */
+	int32_t err; /* errno of the target's numbering */
 	uint32_t handle;
 	uint64_t token; /* which payload (payload.h); 0: none, or not readable */
 	uint64_t aux;   /* the tag: priority; LOCK: the guarded counter, as found by the acquirer */
-	uint32_t sum;   /* checksum of the payload moved */
+	uint32_t sum;   /* LOCK: 1 when the acquirer found what is guarded torn (somebody else was
+	                   inside) */
 	uint32_t len;   /* length asked for */
 };
 
 /* A continuation: one extent of a byte stream, in stream order within the read it continues. */
 enum pl_more_kind {
-	PL_EXTENT = 1,   /* bytes [offset, offset + len) of the payload `token`, each one verified */
-	PL_FRAGMENT = 2, /* len (<= 36) bytes too few to name their origin, all in `raw`: the rest of a mark cut
-	                    by the read's start, the start of one cut by its end, or both */
-	PL_CORRUPT = 3,  /* len bytes that no payload contains, the first 36 in `raw` */
+	PL_EXTENT = 1, /* bytes [offset, offset + len) of the payload `token`, each one verified */
+	PL_FRAGMENT =
+	        2, /* len (<= 36) bytes too few to name their origin, all in `raw`: the rest of a
+	              mark cut by the read's start, the start of one cut by its end, or both */
+	PL_CORRUPT = 3, /* len bytes that no payload contains, the first 36 in `raw` */
 };
 
 struct pl_more {
@@ -100,23 +106,24 @@ struct pl_hist_head {
 	uint64_t head;     /* records published */
 	uint64_t capacity; /* payloads the object holds at most; 0 unknown */
 	uint64_t seed;
-	int64_t t0;        /* CLOCK_MONOTONIC of the run's zero */
+	int64_t t0; /* CLOCK_MONOTONIC of the run's zero */
 	uint32_t inst, round;
-	uint32_t caps;     /* enum pl_cap of the variant */
-	uint32_t flags;    /* enum pl_hist_flag */
+	uint32_t caps;  /* enum pl_cap of the variant */
+	uint32_t flags; /* enum pl_hist_flag */
 	int32_t pid;
 	uint16_t actor, incarnation;
-	uint32_t model;    /* enum pl_model */
+	uint32_t model; /* enum pl_model */
 	uint32_t nops;
 	char driver[24], variant[24], run[40], clock[24];
 	struct pl_hist_op op[PL_HIST_OPS];
 };
 
 enum pl_hist_flag {
-	PL_HIST_FULL = 1 << 0,     /* records were lost: the round cannot be judged */
-	PL_HIST_DRAINED = 1 << 1,  /* control's file only: the drain ran to "empty" */
-	PL_HIST_EXACT = 1 << 2,    /* control's file only: ASLEEP rests on /proc/pid/syscall, not on the state letter */
-	PL_HIST_ENDED = 1 << 3,    /* control's file only: every actor was parked or dead at the end */
+	PL_HIST_FULL = 1 << 0,    /* records were lost: the round cannot be judged */
+	PL_HIST_DRAINED = 1 << 1, /* control's file only: the drain ran to "empty" */
+	PL_HIST_EXACT = 1 << 2,   /* control's file only: ASLEEP rests on /proc/pid/syscall, not on
+	                             the state letter */
+	PL_HIST_ENDED = 1 << 3, /* control's file only: every actor was parked or dead at the end */
 };
 
 _Static_assert(sizeof(struct pl_rec) == PL_REC, "a record is one cache line");

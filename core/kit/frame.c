@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lines in: a bounded buffer over a descriptor. A line that does not fit is dropped whole, once reported.
+ * Lines in: a bounded buffer over a descriptor. A line that does not fit is dropped whole, once
+ * reported.
  */
 #include "kit.h"
 #include "raw.h"

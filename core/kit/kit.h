@@ -5,13 +5,13 @@
  *   main.c     arguments, the guard of stdout, the one poll loop
  *   frame.c    lines in; out.c lines out
  *   request.c  the table of protocol requests          hello.c  what a driver says of itself
- *   object.c   handles: open, release, close, journal  call.c   one operation, its deadline, its cancel
- *   spawn.c    actors: fork, thread, exec, kill, reap  fault.c  kill, stop, continue, close, signal
- *   chan.c     messages between control and an actor   actor.c  an actor's loop
- *   plan.c     who does what in a round                unit.c   an actor's part of a round, the hot loop
- *   round.c    barrier to reset, control's side        judge.c  the forked check and what it found
- *   observe.c  /proc: is it asleep, in what call?      status.c tick.c  what is told
- *   names.c    errno, signals, capabilities            fdops.c  operations that every descriptor has
+ *   object.c   handles: open, release, close, journal  call.c   one operation, its deadline, its
+ * cancel spawn.c    actors: fork, thread, exec, kill, reap  fault.c  kill, stop, continue, close,
+ * signal chan.c     messages between control and an actor   actor.c  an actor's loop plan.c     who
+ * does what in a round                unit.c   an actor's part of a round, the hot loop round.c
+ * barrier to reset, control's side        judge.c  the forked check and what it found observe.c
+ * /proc: is it asleep, in what call?      status.c tick.c  what is told names.c    errno, signals,
+ * capabilities            fdops.c  operations that every descriptor has
  */
 #ifndef PLUMBLINE_KIT_H
 #define PLUMBLINE_KIT_H
@@ -31,13 +31,14 @@ enum {
 	PL_ACTORS_MAX = 64,
 	PL_HANDLES_MAX = 16,
 	PL_HANDLE_NAME = 24,
-	PL_RECS_MAX = 1 << 16,   /* records of one actor in one round */
+	PL_RECS_MAX = 1 << 16, /* records of one actor in one round */
 	PL_OPS_DEFAULT = 2000,
-	PL_DO_MAX = 8,           /* operations an actor draws from in a plan */
-	PL_SIGNALS_MAX = 8,      /* signals remembered between two replies of an actor */
-	PL_PIECES_MAX = 16,      /* extents of a stream told in the reply of a call */
-	PL_KICK = SIGURG,        /* ends a wait: handled, no SA_RESTART; ignored by default, so never fatal */
-	PL_OUT_HIGH = 1 << 20,   /* bytes queued for stdout above which stdin is not read */
+	PL_DO_MAX = 8,      /* operations an actor draws from in a plan */
+	PL_SIGNALS_MAX = 8, /* signals remembered between two replies of an actor */
+	PL_PIECES_MAX = 16, /* extents of a stream told in the reply of a call */
+	PL_KICK = SIGURG, /* ends a wait: handled, no SA_RESTART; ignored by default, so never fatal
+	                   */
+	PL_OUT_HIGH = 1 << 20, /* bytes queued for stdout above which stdin is not read */
 };
 
 enum pl_phase { PHASE_NONE, PHASE_IDLE, PHASE_CALL, PHASE_ROUND, PHASE_PARKED };
@@ -54,16 +55,16 @@ struct pl_slot {
 	_Alignas(64) _Atomic uint32_t go; /* futex: a stage of the round begins */
 	_Atomic uint32_t parked;          /* has finished the stage */
 	_Atomic uint32_t phase;           /* enum pl_phase */
-	_Atomic uint32_t in_op;           /* between the two stamps of an operation; counts up by two */
+	_Atomic uint32_t in_op; /* between the two stamps of an operation; counts up by two */
 	_Atomic uint64_t done, okay, fail, bytes;
 	_Atomic int32_t tid;
-	int32_t fd;                       /* what the operation in flight addresses, */
-	uint64_t mem, mem_len;            /* in this actor's address space */
-	uint16_t op;                      /* which operation */
-	uint16_t timed;                   /* it ends by itself */
-	uint32_t rec;                     /* its record */
+	int32_t fd;            /* what the operation in flight addresses, */
+	uint64_t mem, mem_len; /* in this actor's address space */
+	uint16_t op;           /* which operation */
+	uint16_t timed;        /* it ends by itself */
+	uint32_t rec;          /* its record */
 	int64_t since;
-	uint64_t numbered;                /* payloads made so far: numbers never come back */
+	uint64_t numbered; /* payloads made so far: numbers never come back */
 	_Atomic uint32_t nsignals;
 	struct pl_seen_signal signal[PL_SIGNALS_MAX];
 };
@@ -72,11 +73,14 @@ struct pl_draw {
 	int64_t lo, hi;
 };
 
-struct pl_part { /* one actor's part of a plan */
-	uint32_t in;     /* takes part */
+struct pl_part {     /* one actor's part of a plan */
+	uint32_t in; /* takes part */
 	uint32_t handle;
-	uint64_t quota;  /* units; bytes for a taker of a stream */
-	uint32_t ndo;
+	uint32_t units; /* as the plan says; */
+	uint64_t quota; /* in this round: units, or bytes for a taker of a stream */
+	uint32_t seq;   /* a unit is all of `op` in turn, not one of them drawn */
+	uint32_t ndo, weights;
+	uint32_t weight[PL_DO_MAX];
 	uint8_t op[PL_DO_MAX];
 	struct pl_draw arg[PL_DO_MAX][PL_ARGS_MAX];
 	struct pl_draw timeout_ns;
@@ -91,7 +95,7 @@ struct pl_shared {
 	_Atomic uint32_t stop;    /* no further unit is begun */
 	uint32_t stage, drainer, drained;
 	int64_t start_at;
-	uint32_t model, checked;
+	uint32_t model, checked, sched, saved;
 	struct pl_verdict verdict;
 	struct pl_slot slot[PL_ACTORS_MAX];
 	struct pl_part part[PL_ACTORS_MAX];
@@ -109,14 +113,14 @@ void pl_shared_forget(struct pl_shared *s, int fd); /* gives the histories' memo
 enum pl_cmd_kind { CMD_CALL, CMD_OPEN, CMD_CLOSE, CMD_RUN, CMD_EXIT, CMD_EXEC };
 
 struct pl_cmd {
-	uint32_t kind, op, handle, as;      /* as: handle number for a new descriptor, or 0 */
-	int32_t end;                        /* -1: by role */
+	uint32_t kind, op, handle, as; /* as: handle number for a new descriptor, or 0 */
+	int32_t end;                   /* -1: by role */
 	int32_t has_deadline;
-	int64_t sec, nsec;                  /* absolute, on the operation's clock */
+	int64_t sec, nsec; /* absolute, on the operation's clock */
 	int64_t v[PL_ARGS_MAX];
 	uint64_t token;
-	uint32_t go;                        /* RUN: the stage seen last */
-	struct pl_obj obj;                  /* OPEN: name and mem do not travel, descriptors do */
+	uint32_t go;       /* RUN: the stage seen last */
+	struct pl_obj obj; /* OPEN: name and mem do not travel, descriptors do */
 	uint64_t mem_len;
 	char name[64];
 };
@@ -156,7 +160,7 @@ struct pl_env {
 	size_t buf_len;
 };
 
-void pl_actor_main(struct pl_env *e);        /* returns when its channel closes, or it is told to exit */
+void pl_actor_main(struct pl_env *e); /* returns when its channel closes, or it is told to exit */
 _Noreturn void pl_actor_become(struct pl_env *e); /* a fresh program under the same id: kind exec */
 void *pl_actor_buf(struct pl_env *e, size_t len);
 void pl_actor_signals(void);
@@ -177,7 +181,6 @@ struct pl_call {
 	int64_t id;
 	const struct pl_op *op;
 	int as;
-	char as_name[PL_HANDLE_NAME];
 	int64_t deadline, kick_at, kill_at; /* 0: not */
 	bool canceled, timed_out;
 };
@@ -186,12 +189,12 @@ struct pl_actor {
 	bool used, alive, dying, asked;
 	enum pl_kind kind;
 	enum pl_place place;
-	int host;      /* THREAD: the first actor of the process; else itself */
+	int host; /* THREAD: the first actor of the process; else itself */
 	pid_t pid;
 	int chan;
 	unsigned incarnation;
-	bool retired;  /* its id does not come back */
-	bool stopped;
+	bool retired;           /* its id does not come back */
+	bool stopped, enlisted; /* enlisted: it waits for rounds, not for messages */
 	struct pl_call call;
 };
 
@@ -230,7 +233,8 @@ struct pl_ctl {
 
 extern struct pl_ctl pl_ctl;
 
-/* frame.c: 1 a line (no LF), 0 none yet, -EMSGSIZE a line too long was dropped, -EPIPE end of input */
+/* frame.c: 1 a line (no LF), 0 none yet, -EMSGSIZE a line too long was dropped, -EPIPE end of input
+ */
 int pl_frame_next(char **ret_line, size_t *ret_len);
 int pl_frame_fill(int fd);
 
@@ -243,7 +247,7 @@ void pl_out_drain(int64_t deadline);
 /* replies; `id` < 0 means null. All steal their object. */
 void pl_reply(int64_t id, json_t *ok);
 void pl_reply_err(int64_t id, const char *kind, bool definite, json_t *more, const char *fmt, ...)
-	__attribute__((format(printf, 5, 6)));
+        __attribute__((format(printf, 5, 6)));
 void pl_event(const char *ev, json_t *fields);
 
 void pl_request(const char *line, size_t len); /* NULL: a line too long */
@@ -265,7 +269,7 @@ int pl_args_parse(const struct pl_arg *table, json_t *req, int64_t *v, char *why
 void pl_req_actor(int64_t id, json_t *req);
 int pl_spawn(unsigned id);
 void pl_reap(void);
-void pl_actor_left(unsigned id);            /* a thread's channel closed: it is gone, its process is not */
+void pl_actor_left(unsigned id); /* a thread's channel closed: it is gone, its process is not */
 int pl_signal_actor(struct pl_actor *a, int sig); /* refuses pid <= 1 */
 void pl_kill_actor(unsigned id, bool asked);
 int pl_exec_main(int argc, char **argv, const struct pl_driver *d);
@@ -274,39 +278,48 @@ int pl_actors_kill_all(void);
 /* call.c */
 void pl_req_call(int64_t id, json_t *req);
 void pl_req_cancel(int64_t id, json_t *req);
-void pl_call_answer(unsigned id);        /* its channel is readable */
+void pl_call_answer(unsigned id); /* its channel is readable */
 void pl_call_died(unsigned id);
-int64_t pl_call_timers(int64_t now);     /* does what is due; the next time, or INT64_MAX */
+int64_t pl_call_timers(int64_t now); /* does what is due; the next time, or INT64_MAX */
 
 /* fault.c */
 void pl_req_fault(int64_t id, json_t *req);
 
 /* plan.c */
 int pl_plan_make(json_t *plan, int handle, uint32_t ops, char *why, size_t n);
-void pl_plan_balance(uint32_t ops);
+void pl_plan_balance(void);
+/* Operation and arguments of a unit; v has PL_ARGS_MAX + 1 places, the last one a time-out in ns.
+ */
 void pl_unit_draw(const struct pl_shared *s, const struct pl_op *ops, unsigned actor, uint64_t unit,
-	unsigned *ret_do, int64_t *v);
+        unsigned *ret_do, int64_t *v);
+uint64_t pl_unit_key(const struct pl_shared *s,
+        unsigned actor); /* for schedulers: apart from the plan's own draws */
 
 /* round.c */
 void pl_req_run(int64_t id, json_t *req);
 int64_t pl_round_timers(int64_t now);
-void pl_round_bell(void);                /* all are parked */
+void pl_round_bell(void); /* all are parked */
 void pl_round_died(unsigned id, int64_t when);
 void pl_round_checked(int status);
 const char *pl_round_state(void);
 bool pl_round_busy(void);
-void pl_control_note(int op, unsigned actor, int64_t t_inv, int64_t t_ret, int64_t ret, uint64_t aux);
+int pl_round_cancel(int64_t id); /* after the round under way; -ENOENT: no such run */
+void pl_round_abandon(void);     /* the driver stops: answer the run */
+void pl_control_note(
+        int op, unsigned actor, int64_t t_inv, int64_t t_ret, int64_t ret, uint64_t aux);
 
 /* judge.c */
-pid_t pl_judge_start(const struct pl_handle *h);
+enum { PL_CLOCK_ERROR_NS = 0 }; /* one host, one clock: B.1 measured no backward step */
+pid_t pl_judge_start(void);
+void pl_judge_file(char *buf, size_t size, const struct pl_hist_head *h);
 void pl_judge_violation(const struct pl_verdict *v);
 void pl_hist_begin(unsigned index, const struct pl_handle *h, unsigned incarnation, pid_t pid);
 
 /* observe.c */
 enum pl_rung { RUNG_NONE, RUNG_STAT, RUNG_SYSCALL };
 struct pl_sight {
-	char state;   /* R S D T Z, '?' */
-	long nr;      /* system call, -1: running or not known */
+	char state; /* R S D T Z, '?' */
+	long nr;    /* system call, -1: running or not known */
 	uint64_t arg0;
 };
 enum pl_rung pl_rung(void);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The /proc observer. /proc/PID/task/TID/syscall names the call and its object; where it is missing the state
- * letter of /proc/PID/task/TID/stat is all there is. A lower rung costs power, never soundness.
+ * The /proc observer. /proc/PID/task/TID/syscall names the call and its object; where it is missing
+ * the state letter of /proc/PID/task/TID/stat is all there is. A lower rung costs power, never
+ * soundness.
  */
 #include "kit.h"
 #include "raw.h"
@@ -37,7 +38,8 @@ static int see_syscall(pid_t pid, pid_t tid, struct pl_sight *ret)
 	return 0;
 }
 
-/* Does the file name the calls of this very program? Under user-mode emulation it shows the host's. */
+/* Does the file name the calls of this very program? Under user-mode emulation it shows the host's.
+ */
 static bool syscall_file_is_true(void)
 {
 	struct pl_sight s;
@@ -65,8 +67,9 @@ enum pl_rung pl_rung(void)
 
 	if (known >= 0)
 		return (enum pl_rung)known;
-	known = syscall_file_is_true() ? RUNG_SYSCALL
-		: slurp("/proc/self/stat", buf, sizeof buf) > 0 ? RUNG_STAT : RUNG_NONE;
+	known = syscall_file_is_true()                          ? RUNG_SYSCALL
+	        : slurp("/proc/self/stat", buf, sizeof buf) > 0 ? RUNG_STAT
+	                                                        : RUNG_NONE;
 	return (enum pl_rung)known;
 }
 
@@ -74,7 +77,7 @@ int pl_observe(pid_t pid, pid_t tid, struct pl_sight *ret)
 {
 	char path[64], buf[512], *paren;
 
-	*ret = (struct pl_sight){ .state = '?', .nr = -1 };
+	*ret = (struct pl_sight){.state = '?', .nr = -1};
 	if (pl_rung() == RUNG_NONE)
 		return -ENOSYS;
 	(void)snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pid, tid);

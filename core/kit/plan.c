@@ -1,1 +1,262 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who does what in a round. A plan names operations for actors; without one the roles and weights
+ * of the driver's table make it. Plans balance: what is put is what is taken. All draws are
+ * counter-based, so that control can tell how many bytes a writer will write without asking it.
+ */
 #include "kit.h"
+
+#include "../hist/rng.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { TIMEOUT_NS = 50000 };
+
+static struct pl_ctl *const c = &pl_ctl;
+
+static uint64_t unit_key(const struct pl_shared *s, unsigned actor)
+{
+	return pl_rand(s->seed ^ (uint64_t)s->inst << 32, (uint64_t)s->round << 16 | actor);
+}
+
+void pl_unit_draw(const struct pl_shared *s, const struct pl_op *ops, unsigned actor, uint64_t unit,
+        unsigned *ret_do, int64_t *v)
+{
+	const struct pl_part *p = &s->part[actor];
+	uint64_t key = unit_key(s, actor), at = unit * (PL_ARGS_MAX + 2);
+	unsigned d = *ret_do, i;
+
+	if (!p->seq && p->ndo > 1) {
+		uint64_t w = pl_rand(key, at) % p->weights;
+
+		for (d = 0; w >= p->weight[d]; d++)
+			w -= p->weight[d];
+	}
+	for (i = 0; i < PL_ARGS_MAX && ops[p->op[d]].arg[i].name; i++)
+		v[i] = p->arg[d][i].lo == p->arg[d][i].hi
+		               ? p->arg[d][i].lo
+		               : pl_rand_range(key, at + 1 + i, p->arg[d][i].lo, p->arg[d][i].hi);
+	v[PL_ARGS_MAX] = pl_rand_range(key, at + 7, p->timeout_ns.lo, p->timeout_ns.hi);
+	*ret_do = d;
+}
+
+uint64_t pl_unit_key(const struct pl_shared *s, unsigned actor)
+{
+	return ~unit_key(s, actor);
+}
+
+static void add_op(struct pl_part *p, unsigned index, uint32_t weight)
+{
+	unsigned d = p->ndo, i;
+
+	if (d >= PL_DO_MAX)
+		return;
+	p->op[d] = (uint8_t)index;
+	p->weight[d] = weight;
+	p->weights += weight;
+	for (i = 0; i < PL_ARGS_MAX; i++)
+		p->arg[d][i] = (struct pl_draw){c->ops[index].arg[i].lo, c->ops[index].arg[i].hi};
+	p->ndo++;
+}
+
+static void add_role(struct pl_part *p, enum pl_role role)
+{
+	unsigned i;
+
+	for (i = 0; i < c->nops; i++)
+		if (c->ops[i].role == role && c->ops[i].weight)
+			add_op(p, i, c->ops[i].weight);
+}
+
+static struct pl_part *begin_part(unsigned id, int handle, uint32_t ops)
+{
+	struct pl_part *p = &c->shared->part[id];
+
+	*p = (struct pl_part){
+	        .in = 1, .handle = (uint32_t)handle, .units = ops, .timeout_ns = {0, TIMEOUT_NS}};
+	return p;
+}
+
+static unsigned usable(unsigned *ids)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < c->nactors; i++)
+		if (!c->actor[i].retired)
+			ids[n++] = i;
+	return n;
+}
+
+static int default_plan(int handle, uint32_t ops, char *why, size_t size)
+{
+	const struct pl_variant *v = &c->drv->variants[c->handle[handle].obj.variant];
+	unsigned ids[PL_ACTORS_MAX], n = usable(ids), i, takers;
+
+	takers = v->model == PL_MODEL_STREAM ? 1 : n / 2;
+	for (i = 0; i < n; i++) {
+		struct pl_part *p = begin_part(ids[i], handle, ops);
+
+		if (v->model == PL_MODEL_LOCK)
+			add_role(p, PL_ACQUIRE);
+		else if (n == 1)
+			return (void)snprintf(
+			               why, size, "a default plan needs two actors: give a plan"),
+			       -EINVAL;
+		else
+			add_role(p, i < n - takers ? PL_PUT : PL_TAKE);
+	}
+	return n ? 0 : ((void)snprintf(why, size, "no actors"), -EINVAL);
+}
+
+static int read_draw(json_t *j, struct pl_draw *ret)
+{
+	if (json_is_integer(j))
+		return ret->lo = ret->hi = json_integer_value(j), 0;
+	if (json_array_size(j) != 2 || !json_is_integer(json_array_get(j, 0)) ||
+	        !json_is_integer(json_array_get(j, 1)))
+		return -EINVAL;
+	ret->lo = json_integer_value(json_array_get(j, 0));
+	ret->hi = json_integer_value(json_array_get(j, 1));
+	return ret->lo <= ret->hi ? 0 : -EINVAL;
+}
+
+static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
+{
+	json_t *list = json_object_get(group, "do"), *j;
+	size_t k;
+	unsigned i;
+
+	json_array_foreach(list, k, j)
+	{
+		const char *name = json_string_value(j);
+
+		for (i = 0; name && i < c->nops; i++)
+			if (!strcmp(c->ops[i].name, name))
+				break;
+		if (!name || i == c->nops || p->ndo == PL_DO_MAX)
+			return (void)snprintf(why, size,
+			               "plan: 'do' lists up to %d operations of this driver",
+			               PL_DO_MAX),
+			       -EINVAL;
+		add_op(p, i, 1);
+	}
+	return p->ndo ? 0 : ((void)snprintf(why, size, "plan: 'do' is empty"), -EINVAL);
+}
+
+/* Ranges of arguments by name, for every operation of the part that has such an argument. */
+static int plan_args(struct pl_part *p, json_t *group, char *why, size_t size)
+{
+	json_t *t = json_object_get(group, "timeout_ns"), *j;
+	unsigned d, i;
+
+	if (t && read_draw(t, &p->timeout_ns) < 0)
+		return (void)snprintf(why, size, "plan: timeout_ns is a number or [low, high]"),
+		       -EINVAL;
+	for (d = 0; d < p->ndo; d++)
+		for (i = 0; i < PL_ARGS_MAX && c->ops[p->op[d]].arg[i].name; i++) {
+			const struct pl_arg *a = &c->ops[p->op[d]].arg[i];
+			struct pl_draw *w = &p->arg[d][i];
+
+			j = json_object_get(group, a->name);
+			if (j && (read_draw(j, w) < 0 || w->lo < a->min || w->hi > a->max))
+				return (void)snprintf(why, size,
+				               "plan: '%s' is a number or [low, high] in [%lld, "
+				               "%lld]",
+				               a->name, (long long)a->min, (long long)a->max),
+				       -EINVAL;
+			if (a->kind == PL_SIZE && c->ops[p->op[d]].role == PL_PUT &&
+			        w->lo < PL_MARK)
+				w->lo = PL_MARK, w->hi = w->hi < PL_MARK ? PL_MARK : w->hi;
+		}
+	return 0;
+}
+
+static int plan_group(json_t *group, int handle, uint32_t ops, char *why, size_t size)
+{
+	json_t *ids = json_object_get(group, "ids"), *j;
+	size_t k;
+
+	json_array_foreach(ids, k, j)
+	{
+		json_int_t id = json_integer_value(j);
+		struct pl_part *p;
+
+		if (!json_is_integer(j) || id < 0 || id >= (json_int_t)c->nactors ||
+		        c->actor[id].retired)
+			return (void)snprintf(why, size, "plan: no actor %lld", (long long)id),
+			       -EINVAL;
+		p = begin_part((unsigned)id, handle, ops);
+		p->seq = json_is_true(json_object_get(group, "seq"));
+		if (json_is_integer(json_object_get(group, "ops")))
+			p->units = (uint32_t)json_integer_value(json_object_get(group, "ops"));
+		if (plan_ops(p, group, why, size) < 0 || plan_args(p, group, why, size) < 0)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+int pl_plan_make(json_t *plan, int handle, uint32_t ops, char *why, size_t n)
+{
+	json_t *groups = json_object_get(plan, "actors"), *g;
+	size_t k;
+
+	memset(c->shared->part, 0, sizeof c->shared->part);
+	if (!plan)
+		return default_plan(handle, ops, why, n);
+	if (json_array_size(groups) == 0)
+		return (void)snprintf(why, n, "plan: 'actors' is a list of groups"), -EINVAL;
+	json_array_foreach(groups, k, g)
+	{
+		if (plan_group(g, handle, ops, why, n) < 0)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static enum pl_role role_of(const struct pl_part *p)
+{
+	return p->in && p->ndo && !p->seq ? c->ops[p->op[0]].role : PL_NONE;
+}
+
+static uint64_t bytes_put(unsigned actor)
+{
+	const struct pl_part *p = &c->shared->part[actor];
+	uint64_t sum = 0, u;
+	int64_t v[PL_ARGS_MAX + 1];
+	int size;
+
+	for (u = 0; u < p->units; u++) {
+		unsigned d = 0;
+
+		pl_unit_draw(c->shared, c->ops, actor, u, &d, v);
+		(void)pl_arg_of(&c->ops[p->op[d]], PL_SIZE, &size);
+		sum += size >= 0 ? (uint64_t)v[size] : 0;
+	}
+	return sum;
+}
+
+/* Quotas of this round: a taker's share of what will be put. */
+void pl_plan_balance(void)
+{
+	bool stream = c->shared->model == PL_MODEL_STREAM;
+	uint64_t put = 0, takers = 0, nth = 0, share;
+	unsigned i;
+
+	for (i = 0; i < c->nactors; i++) {
+		struct pl_part *p = &c->shared->part[i];
+
+		p->quota = p->in ? p->units : 0;
+		if (role_of(p) == PL_PUT)
+			put += stream ? bytes_put(i) : p->units;
+		takers += role_of(p) == PL_TAKE;
+	}
+	for (i = 0; i < c->nactors; i++) {
+		struct pl_part *p = &c->shared->part[i];
+
+		if (role_of(p) != PL_TAKE)
+			continue;
+		share = put / takers;
+		p->quota = ++nth == takers ? put - share * (takers - 1) : share;
+	}
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The kit's own system calls. They go through syscall(2), never through the libc wrappers that a driver's
- * operations use: a wrapper broken on purpose under the driver must not break the protocol above it.
+ * The kit's own system calls. They go through syscall(2), never through the libc wrappers that a
+ * driver's operations use: a wrapper broken on purpose under the driver must not break the protocol
+ * above it.
  */
 #ifndef PLUMBLINE_RAW_H
 #define PLUMBLINE_RAW_H
@@ -69,7 +70,9 @@ static inline _Noreturn void raw_exit(int code)
 /* timeout_ns < 0: none. `mask`: the signals blocked while waiting (8 bytes), or NULL. */
 static inline long raw_poll(struct pollfd *p, unsigned n, int64_t timeout_ns, const uint64_t *mask)
 {
-	struct { long sec, nsec; } ts = { timeout_ns / 1000000000, timeout_ns % 1000000000 };
+	struct {
+		long sec, nsec;
+	} ts = {timeout_ns / 1000000000, timeout_ns % 1000000000};
 
 	return syscall(SYS_ppoll, p, n, timeout_ns < 0 ? NULL : &ts, mask, 8);
 }

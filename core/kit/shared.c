@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The memory that control and its actors share: one memfd, the state first, then a history an actor. It is sparse:
- * what is not touched does not exist, and what a slice of rounds has used is given back after it.
+ * The memory that control and its actors share: one memfd, the state first, then a history an
+ * actor. It is sparse: what is not touched does not exist, and what a slice of rounds has used is
+ * given back after it.
  */
 #include "kit.h"
 #include "raw.h"
@@ -22,7 +23,8 @@ size_t pl_shared_size(void)
 
 struct pl_shared *pl_shared_map(int fd)
 {
-	void *p = mmap(NULL, pl_shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	void *p = mmap(
+	        NULL, pl_shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -40,6 +42,6 @@ struct pl_rec *pl_recs(struct pl_hist_head *h)
 void pl_shared_forget(struct pl_shared *s, int fd)
 {
 	(void)s;
-	(void)syscall(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (long)state_size(),
-		(long)(pl_shared_size() - state_size()));
+	(void)syscall(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+	        (long)state_size(), (long)(pl_shared_size() - state_size()));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * tick: a sign of life, and what was done since the last one. Latencies come from judged rounds, so that
- * counting them costs the actors nothing.
+ * tick: a sign of life, and what was done since the last one. Latencies come from judged rounds, so
+ * that counting them costs the actors nothing.
  */
 #include "kit.h"
 #include "raw.h"
@@ -44,7 +44,8 @@ static json_t *latencies(void)
 		seen += lat[i];
 		lat[i] = 0;
 	}
-	return json_pack("{sIsIsI}", "p50", (json_int_t)p50, "p99", (json_int_t)p99, "max", (json_int_t)max);
+	return json_pack(
+	        "{sIsIsI}", "p50", (json_int_t)p50, "p99", (json_int_t)p99, "max", (json_int_t)max);
 }
 
 static json_t *blocked(void)
@@ -73,11 +74,14 @@ void pl_tick(int64_t now)
 		done += atomic_load(&s->done), okay += atomic_load(&s->okay);
 		fail += atomic_load(&s->fail), bytes += atomic_load(&s->bytes);
 	}
-	pl_event("tick", json_pack("{sIsIsIsIsIsoso}", "done", (json_int_t)(done - told.done), "okay",
-				 (json_int_t)(okay - told.okay), "fail", (json_int_t)(fail - told.fail), "bytes",
-				 (json_int_t)(bytes - told.bytes), "rounds", (json_int_t)(rounds - told.rounds),
-				 "blocked", blocked(), "lat_ns", latencies()));
-	told.done = done, told.okay = okay, told.fail = fail, told.bytes = bytes, told.rounds = rounds;
+	pl_event("tick",
+	        json_pack("{sIsIsIsIsIsoso}", "done", (json_int_t)(done - told.done), "okay",
+	                (json_int_t)(okay - told.okay), "fail", (json_int_t)(fail - told.fail),
+	                "bytes", (json_int_t)(bytes - told.bytes), "rounds",
+	                (json_int_t)(rounds - told.rounds), "blocked", blocked(), "lat_ns",
+	                latencies()));
+	told.done = done, told.okay = okay, told.fail = fail, told.bytes = bytes,
+	told.rounds = rounds;
 	c->next_tick += c->tick_ns;
 	if (c->next_tick <= now)
 		c->next_tick = now + c->tick_ns;
