@@ -16,13 +16,13 @@
 
 enum {
 	PL_ARGS_MAX = 6,      /* arguments of an operation, and of open */
-	PL_OUT_MAX = 6,       /* named results of an operation, and of open */
-	PL_FDS_MAX = 2,       /* descriptors an object has (a pipe has two) */
+	PL_OUT_MAX = 6,	      /* named results of an operation, and of open */
+	PL_FDS_MAX = 2,	      /* descriptors an object has (a pipe has two) */
 	PL_OPS_MAX = 48,      /* operations of a driver */
 	PL_VARIANTS_MAX = 16, /* variants of a driver */
 	PL_LEN_MAX = 1 << 20, /* bytes one operation may move */
 	PL_NEEDS_MAX = 4,     /* system-wide limits that an object counts against */
-	PL_MARK = 24,         /* bytes that make a payload unique (see hist/payload.h) */
+	PL_MARK = 24,	      /* bytes that make a payload unique (see hist/payload.h) */
 };
 
 /* Which checker a variant's histories obey (check/). NONE: recorded, never judged. */
@@ -53,7 +53,7 @@ enum pl_cap {
 /* What an operation does, in words that every checker, drain and generic suite understands. */
 enum pl_role {
 	PL_NONE,
-	PL_PUT,     /* adds one payload */
+	PL_PUT,	    /* adds one payload */
 	PL_TAKE,    /* removes one payload; failing with EAGAIN or ETIMEDOUT it has seen "empty" */
 	PL_OBSERVE, /* changes nothing */
 	PL_ACQUIRE, /* 0 or EOWNERDEAD: held now; EBUSY or ETIMEDOUT: it was held by another */
@@ -64,11 +64,12 @@ enum pl_role {
 
 /* How an operation behaves. */
 enum pl_how {
-	PL_BLOCKS = 1 << 0,   /* may sleep with no limit of time */
-	PL_TIMED = 1 << 1,    /* wants args->deadline, absolute, on CLOCK_REALTIME */
-	PL_LEVEL = 1 << 2,    /* OBSERVE that never blocks and fills result->amount and ->room */
-	PL_DRAIN = 1 << 3,    /* TAKE that empties the object at the end of a round: with a deadline
-	                         that    has passed if TIMED, else called only when poll(2) says POLLIN */
+	PL_BLOCKS = 1 << 0, /* may sleep with no limit of time */
+	PL_TIMED = 1 << 1,  /* wants args->deadline, absolute, on CLOCK_REALTIME */
+	PL_LEVEL = 1 << 2,  /* OBSERVE that never blocks and fills result->amount and ->room */
+	PL_DRAIN =
+		1 << 3,	      /* TAKE that empties the object at the end of a round: with a deadline
+				 that    has passed if TIMED, else called only when poll(2) says POLLIN */
 	PL_NEWFD = 1 << 4,    /* returns a new descriptor: `as` gives it a handle */
 	PL_USER = 1 << 5,     /* may complete without entering the kernel: the kit adds fences */
 	PL_NOCANCEL = 1 << 6, /* no signal ends it: only SIGKILL of the actor does */
@@ -79,7 +80,7 @@ enum pl_how {
 enum pl_arg_kind {
 	PL_INT,
 	PL_SIZE, /* length of the payload: args->buf and ->len. At most one in an operation */
-	PL_TAG,  /* priority, type: goes into the record's `aux` before the call. At most one */
+	PL_TAG,	 /* priority, type: goes into the record's `aux` before the call. At most one */
 };
 
 /* An argument. [min, max] is what a request may say (hello shows it, the kit enforces it); [lo, hi]
@@ -95,31 +96,31 @@ struct pl_arg {
 
 struct pl_args {
 	int64_t v[PL_ARGS_MAX]; /* in the table's order */
-	int fd;   /* the descriptor addressed: "p.r", "p.w", or the end fitting the role */
+	int fd;	  /* the descriptor addressed: "p.r", "p.w", or the end fitting the role */
 	int wait; /* PL_TIMED only: 0 when no deadline was given */
 	struct timespec
-	        deadline; /* absolute, or raw as the request gave it (tv_nsec may be invalid) */
-	void *buf;        /* PUT: the bytes to send. TAKE: room for them. Never NULL */
+		deadline; /* absolute, or raw as the request gave it (tv_nsec may be invalid) */
+	void *buf;	  /* PUT: the bytes to send. TAKE: room for them. Never NULL */
 	size_t len;
 };
 
 /* Zeroed before each call, except tag, which holds the PL_TAG argument. */
 struct pl_result {
-	uint64_t tag;          /* TAKE: the priority or type received. ACQUIRE: see PL_MODEL_LOCK */
+	uint64_t tag;	       /* TAKE: the priority or type received. ACQUIRE: see PL_MODEL_LOCK */
 	uint64_t amount, room; /* LEVEL: what can be taken now; what can certainly be put now */
 	int64_t out[PL_OUT_MAX]; /* the mechanism's own results, named in pl_op.out */
 };
 
 struct pl_obj {
-	int variant;        /* index into pl_driver.variants */
+	int variant;	    /* index into pl_driver.variants */
 	int fd[PL_FDS_MAX]; /* -1: none. After fork the numbers are the same in every actor */
 	void *mem; /* pl_driver.mem bytes shared by all actors; NULL if the driver asks for none */
 	const char *name;  /* PL_NAMES: "/plumb.<run>.<inst>.<handle>"; NULL for anonymous ones */
-	int create;        /* open: 1 create (exclusively), 0 attach to `name` */
+	int create;	   /* open: 1 create (exclusively), 0 attach to `name` */
 	uint64_t capacity; /* set by open: payloads it holds at most; 0 unknown. Checkers rely on it
-	                    */
+			    */
 	int64_t out[PL_OUT_MAX]; /* set by open: parameters the kernel chose, named in
-	                            pl_driver.open_out */
+				    pl_driver.open_out */
 };
 
 /* Returns what the system call returned and leaves errno alone: a failure is a result. Must not
@@ -149,7 +150,7 @@ struct pl_op {
 	struct pl_arg arg[PL_ARGS_MAX];
 	const char *out[PL_OUT_MAX];
 	uint32_t weight; /* share in the default plan of rounds among operations of one role; 0:
-	                    never */
+			    never */
 };
 
 /* What one open object with default arguments costs of a limit that many drivers share. The names
@@ -166,7 +167,7 @@ struct pl_driver {
 	struct pl_arg open_args[PL_ARGS_MAX];
 	const char *open_out[PL_OUT_MAX];
 	const char *ends[PL_FDS_MAX]; /* names of fd[0] and fd[1], as in { "r", "w" }; NULL: one
-	                                 descriptor */
+					 descriptor */
 	size_t mem; /* bytes of shared memory an object needs (a process-shared mutex) */
 
 	/* Fills o->fd, or initialises o->mem. >= 0, or -1 with errno. With `create` 0 and memory:
@@ -177,7 +178,7 @@ struct pl_driver {
 	const char *(*probe)(int variant); /* NULL: supported; else why not, in one line */
 	struct pl_need needs[PL_NEEDS_MAX];
 	const char *(*limit)(
-	        int err); /* which sysctl or RLIMIT makes open fail with err; NULL: none */
+		int err); /* which sysctl or RLIMIT makes open fail with err; NULL: none */
 };
 
 int pl_main(int argc, char **argv, const struct pl_driver *driver);
@@ -185,7 +186,8 @@ int pl_main(int argc, char **argv, const struct pl_driver *driver);
 /* Defines main(). Usage: PL_DRIVER(mq, "POSIX message queue", variants, ops, .open = ..., ...) */
 #define PL_DRIVER(id, title_, variants_, ops_, ...)                                                \
 	static const struct pl_driver id##_driver = {                                              \
-	        .name = #id, .title = title_, .variants = variants_, .ops = ops_, __VA_ARGS__};    \
+		.name = #id, .title = title_, .variants = variants_, .ops = ops_, __VA_ARGS__      \
+	};                                                                                         \
 	int main(int argc, char **argv)                                                            \
 	{                                                                                          \
 		return pl_main(argc, argv, &id##_driver);                                          \

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MAXMSG, MSGSIZE, NONBLOCK };                       /* arguments of open */
+enum { MAXMSG, MSGSIZE, NONBLOCK };			  /* arguments of open */
 enum { OUT_FLAGS, OUT_MAXMSG, OUT_MSGSIZE, OUT_CURMSGS }; /* results of getattr */
 
 static void tell(int64_t *out, const struct mq_attr *a)
@@ -24,8 +24,9 @@ static void tell(int64_t *out, const struct mq_attr *a)
 
 static long mq_open_object(struct pl_obj *o, const struct pl_args *a)
 {
-	struct mq_attr want = {.mq_maxmsg = (long)a->v[MAXMSG], .mq_msgsize = (long)a->v[MSGSIZE]},
-	               got;
+	struct mq_attr want = { .mq_maxmsg = (long)a->v[MAXMSG],
+		.mq_msgsize = (long)a->v[MSGSIZE] },
+		       got;
 	int flags = O_RDWR | (o->create ? O_CREAT | O_EXCL : 0) | (a->v[NONBLOCK] ? O_NONBLOCK : 0);
 
 	o->fd[0] = mq_open(o->name, flags, 0600, &want);
@@ -68,7 +69,7 @@ static long op_timedreceive(struct pl_obj *o, const struct pl_args *a, struct pl
 
 static long op_getattr(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
-	struct mq_attr now = {0};
+	struct mq_attr now = { 0 };
 	long n = mq_getattr(a->fd, &now);
 
 	tell(r->out, &now);
@@ -79,8 +80,8 @@ static long op_getattr(struct pl_obj *o, const struct pl_args *a, struct pl_resu
 
 static long op_setattr(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
-	struct mq_attr want = {.mq_flags = (long)a->v[0], .mq_maxmsg = 1, .mq_msgsize = 1},
-	               old = {0};
+	struct mq_attr want = { .mq_flags = (long)a->v[0], .mq_maxmsg = 1, .mq_msgsize = 1 },
+		       old = { 0 };
 	long n = mq_setattr(a->fd, &want, &old);
 
 	tell(r->out, &old);
@@ -91,8 +92,8 @@ static long op_setattr(struct pl_obj *o, const struct pl_args *a, struct pl_resu
  */
 static long op_notify(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
-	static const int how[] = {SIGEV_SIGNAL, SIGEV_NONE, 0, 12345};
-	struct sigevent ev = {.sigev_notify = how[a->v[0]], .sigev_signo = SIGUSR1};
+	static const int how[] = { SIGEV_SIGNAL, SIGEV_NONE, 0, 12345 };
+	struct sigevent ev = { .sigev_notify = how[a->v[0]], .sigev_signo = SIGUSR1 };
 
 	ev.sigev_value.sival_int = (int)a->v[1];
 	return mq_notify(a->fd, a->v[0] == 2 ? NULL : &ev);
@@ -100,7 +101,7 @@ static long op_notify(struct pl_obj *o, const struct pl_args *a, struct pl_resul
 
 static long op_open(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
-	struct mq_attr want = {.mq_maxmsg = (long)a->v[1], .mq_msgsize = (long)a->v[2]};
+	struct mq_attr want = { .mq_maxmsg = (long)a->v[1], .mq_msgsize = (long)a->v[2] };
 
 	return mq_open(o->name, (int)a->v[0], 0600, a->v[1] || a->v[2] ? &want : NULL);
 }
@@ -125,10 +126,10 @@ static const char *mq_probe(int variant)
 }
 
 static const struct pl_variant variants[] = {
-        {"mq", PL_MODEL_PRIORITY,
-                PL_DATAGRAM | PL_PRIORITY | PL_NAMES | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT |
-                        PL_POLL | PL_MULTI_READER | PL_MULTI_WRITER | PL_NOTIFY | PL_PERSIST},
-        {0},
+	{ "mq", PL_MODEL_PRIORITY,
+		PL_DATAGRAM | PL_PRIORITY | PL_NAMES | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT |
+			PL_POLL | PL_MULTI_READER | PL_MULTI_WRITER | PL_NOTIFY | PL_PERSIST },
+	{ 0 },
 };
 
 #define SIZE_PUT                                                                                   \
@@ -149,22 +150,23 @@ static const struct pl_variant variants[] = {
 	}
 
 static const struct pl_op ops[] = {
-        {"send", op_send, PL_PUT, PL_BLOCKS, {SIZE_PUT, PRIO}, .weight = 8},
-        {"timedsend", op_timedsend, PL_PUT, PL_TIMED, {SIZE_PUT, PRIO}, .weight = 1},
-        {"receive", op_receive, PL_TAKE, PL_BLOCKS, {SIZE_TAKE}, .weight = 8},
-        {"timedreceive", op_timedreceive, PL_TAKE, PL_TIMED | PL_DRAIN, {SIZE_TAKE}, .weight = 1},
-        {"getattr", op_getattr, PL_OBSERVE, PL_LEVEL, .out = ATTR},
-        {"setattr", op_setattr, PL_NONE, 0, {{"flags", INT32_MIN, INT32_MAX}}, ATTR},
-        {"notify", op_notify, PL_NONE, 0, {{"how", 0, 3}, {"value", INT32_MIN, INT32_MAX}}},
-        {"open", op_open, PL_NONE, PL_NEWFD,
-                {{"flags", 0, INT32_MAX, .def = O_RDWR}, {"maxmsg", 0, 1 << 20},
-                        {"msgsize", 0, 1 << 24}}},
-        {"unlink", op_unlink, PL_NONE, 0},
-        {0},
+	{ "send", op_send, PL_PUT, PL_BLOCKS, { SIZE_PUT, PRIO }, .weight = 8 },
+	{ "timedsend", op_timedsend, PL_PUT, PL_TIMED, { SIZE_PUT, PRIO }, .weight = 1 },
+	{ "receive", op_receive, PL_TAKE, PL_BLOCKS, { SIZE_TAKE }, .weight = 8 },
+	{ "timedreceive", op_timedreceive, PL_TAKE, PL_TIMED | PL_DRAIN, { SIZE_TAKE },
+		.weight = 1 },
+	{ "getattr", op_getattr, PL_OBSERVE, PL_LEVEL, .out = ATTR },
+	{ "setattr", op_setattr, PL_NONE, 0, { { "flags", INT32_MIN, INT32_MAX } }, ATTR },
+	{ "notify", op_notify, PL_NONE, 0, { { "how", 0, 3 }, { "value", INT32_MIN, INT32_MAX } } },
+	{ "open", op_open, PL_NONE, PL_NEWFD,
+		{ { "flags", 0, INT32_MAX, .def = O_RDWR }, { "maxmsg", 0, 1 << 20 },
+			{ "msgsize", 0, 1 << 24 } } },
+	{ "unlink", op_unlink, PL_NONE, 0 },
+	{ 0 },
 };
 
 PL_DRIVER(mq, "POSIX message queue", variants, ops, .open = mq_open_object, .unlink = mq_unlink,
-        .open_args = {{"maxmsg", 0, 1 << 20, .def = 10}, {"msgsize", 0, 1 << 24, .def = 64},
-                {"nonblock", 0, 1}},
-        .open_out = ATTR, .probe = mq_probe, .limit = mq_limit,
-        .needs = {{"queues", 1}, {"mqueue_bytes", 10 * (64 + 48 + 8)}})
+	.open_args = { { "maxmsg", 0, 1 << 20, .def = 10 }, { "msgsize", 0, 1 << 24, .def = 64 },
+		{ "nonblock", 0, 1 } },
+	.open_out = ATTR, .probe = mq_probe, .limit = mq_limit,
+	.needs = { { "queues", 1 }, { "mqueue_bytes", 10 * (64 + 48 + 8) } })

@@ -25,9 +25,9 @@ static struct guarded *of(struct pl_obj *o)
 
 static long mutex_open(struct pl_obj *o, const struct pl_args *a)
 {
-	static const int types[] = {[ERRORCHECK] = PTHREAD_MUTEX_ERRORCHECK,
-	        [RECURSIVE] = PTHREAD_MUTEX_RECURSIVE,
-	        [ROBUST_PI] = 0};
+	static const int types[] = { [ERRORCHECK] = PTHREAD_MUTEX_ERRORCHECK,
+		[RECURSIVE] = PTHREAD_MUTEX_RECURSIVE,
+		[ROBUST_PI] = 0 };
 	int robust = o->variant == ROBUST || o->variant == ROBUST_PI;
 	int pi = o->variant == PI || o->variant == ROBUST_PI, rc;
 	pthread_mutexattr_t at;
@@ -90,33 +90,34 @@ static long op_consistent(struct pl_obj *o, const struct pl_args *a, struct pl_r
 }
 
 static const struct pl_variant variants[] = {
-        [NORMAL] = {"normal", PL_MODEL_LOCK,
-                PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS},
-        [ERRORCHECK] = {"errorcheck", PL_MODEL_LOCK,
-                PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS},
-        [RECURSIVE] = {"recursive", PL_MODEL_LOCK,
-                PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS},
-        [ROBUST] = {"robust", PL_MODEL_LOCK,
-                PL_LOCK | PL_ROBUST | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT |
-                        PL_THREADS},
-        [PI] = {"pi", PL_MODEL_LOCK,
-                PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS},
-        [ROBUST_PI] = {"robust-pi", PL_MODEL_LOCK,
-                PL_LOCK | PL_ROBUST | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT |
-                        PL_THREADS},
-        {0},
+	[NORMAL] = { "normal", PL_MODEL_LOCK,
+		PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS },
+	[ERRORCHECK] = { "errorcheck", PL_MODEL_LOCK,
+		PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS },
+	[RECURSIVE] = { "recursive", PL_MODEL_LOCK,
+		PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS },
+	[ROBUST] = { "robust", PL_MODEL_LOCK,
+		PL_LOCK | PL_ROBUST | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT |
+			PL_THREADS },
+	[PI] = { "pi", PL_MODEL_LOCK,
+		PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS },
+	[ROBUST_PI] = { "robust-pi", PL_MODEL_LOCK,
+		PL_LOCK | PL_ROBUST | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT |
+			PL_THREADS },
+	{ 0 },
 };
 
 #define USER (PL_USER | PL_NOCANCEL)
 
 static const struct pl_op ops[] = {
-        {"lock", op_lock, PL_ACQUIRE, PL_BLOCKS | USER, .out = {"torn"}, .weight = 8},
-        {"trylock", op_trylock, PL_ACQUIRE, USER, .out = {"torn"}, .weight = 2},
-        {"timedlock", op_timedlock, PL_ACQUIRE, PL_TIMED | USER, .out = {"torn"}, .weight = 1},
-        {"unlock", op_unlock, PL_RELEASE, USER, {{"count", 0, 1, .lo = 1, .hi = 1, .def = 1}}},
-        {"consistent", op_consistent, PL_REPAIR, USER},
-        {0},
+	{ "lock", op_lock, PL_ACQUIRE, PL_BLOCKS | USER, .out = { "torn" }, .weight = 8 },
+	{ "trylock", op_trylock, PL_ACQUIRE, USER, .out = { "torn" }, .weight = 2 },
+	{ "timedlock", op_timedlock, PL_ACQUIRE, PL_TIMED | USER, .out = { "torn" }, .weight = 1 },
+	{ "unlock", op_unlock, PL_RELEASE, USER,
+		{ { "count", 0, 1, .lo = 1, .hi = 1, .def = 1 } } },
+	{ "consistent", op_consistent, PL_REPAIR, USER },
+	{ 0 },
 };
 
 PL_DRIVER(mutex, "process-shared mutex", variants, ops, .open = mutex_open,
-        .mem = sizeof(struct guarded))
+	.mem = sizeof(struct guarded))

@@ -17,7 +17,7 @@ enum { CAPACITY, NONBLOCK }; /* arguments of open */
 static long pipe_open(struct pl_obj *o, const struct pl_args *a)
 {
 	int flags = O_CLOEXEC | (a->v[NONBLOCK] ? O_NONBLOCK : 0) |
-	            (o->variant == PACKET ? O_DIRECT : 0);
+		    (o->variant == PACKET ? O_DIRECT : 0);
 
 	if (pipe2(o->fd, flags) < 0)
 		return -1;
@@ -41,7 +41,7 @@ static long op_read(struct pl_obj *o, const struct pl_args *a, struct pl_result 
 static long op_writev(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
 	size_t half = a->len / 2;
-	struct iovec io[2] = {{a->buf, half}, {(char *)a->buf + half, a->len - half}};
+	struct iovec io[2] = { { a->buf, half }, { (char *)a->buf + half, a->len - half } };
 
 	return writev(a->fd, io, 2);
 }
@@ -89,9 +89,9 @@ static long op_pipe(struct pl_obj *o, const struct pl_args *a, struct pl_result 
 	(PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_POLL | PL_MULTI_READER | PL_MULTI_WRITER)
 
 static const struct pl_variant variants[] = {
-        [STREAM] = {"stream", PL_MODEL_STREAM, CAPS | PL_STREAM},
-        [PACKET] = {"packet", PL_MODEL_FIFO, CAPS | PL_DATAGRAM},
-        {0},
+	[STREAM] = { "stream", PL_MODEL_STREAM, CAPS | PL_STREAM },
+	[PACKET] = { "packet", PL_MODEL_FIFO, CAPS | PL_DATAGRAM },
+	{ 0 },
 };
 
 #define SIZE_PUT                                                                                   \
@@ -104,17 +104,17 @@ static const struct pl_variant variants[] = {
 	}
 
 static const struct pl_op ops[] = {
-        {"write", op_write, PL_PUT, PL_BLOCKS, {SIZE_PUT}, .weight = 7},
-        {"writev", op_writev, PL_PUT, PL_BLOCKS, {SIZE_PUT}, .weight = 1},
-        {"read", op_read, PL_TAKE, PL_BLOCKS | PL_DRAIN, {SIZE_TAKE}, .weight = 1},
-        {"fionread", op_fionread, PL_OBSERVE, PL_LEVEL, .out = {"bytes"}},
-        {"setsize", op_setsize, PL_NONE, 0, {{"bytes", 0, INT32_MAX, .def = 4096}}},
-        {"getsize", op_getsize, PL_OBSERVE, 0},
-        {"lseek", op_lseek, PL_OBSERVE, 0},
-        {"pipe", op_pipe, PL_NONE, 0, {{"flags", 0, INT32_MAX, .def = O_CLOEXEC}}},
-        {0},
+	{ "write", op_write, PL_PUT, PL_BLOCKS, { SIZE_PUT }, .weight = 7 },
+	{ "writev", op_writev, PL_PUT, PL_BLOCKS, { SIZE_PUT }, .weight = 1 },
+	{ "read", op_read, PL_TAKE, PL_BLOCKS | PL_DRAIN, { SIZE_TAKE }, .weight = 1 },
+	{ "fionread", op_fionread, PL_OBSERVE, PL_LEVEL, .out = { "bytes" } },
+	{ "setsize", op_setsize, PL_NONE, 0, { { "bytes", 0, INT32_MAX, .def = 4096 } } },
+	{ "getsize", op_getsize, PL_OBSERVE, 0 },
+	{ "lseek", op_lseek, PL_OBSERVE, 0 },
+	{ "pipe", op_pipe, PL_NONE, 0, { { "flags", 0, INT32_MAX, .def = O_CLOEXEC } } },
+	{ 0 },
 };
 
-PL_DRIVER(pipe, "pipe", variants, ops, .open = pipe_open, .ends = {"r", "w"},
-        .open_args = {{"capacity", 0, INT32_MAX}, {"nonblock", 0, 1}}, .open_out = {"capacity"},
-        .needs = {{"pipe_pages", 16}})
+PL_DRIVER(pipe, "pipe", variants, ops, .open = pipe_open, .ends = { "r", "w" },
+	.open_args = { { "capacity", 0, INT32_MAX }, { "nonblock", 0, 1 } },
+	.open_out = { "capacity" }, .needs = { { "pipe_pages", 16 } })

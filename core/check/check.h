@@ -2,9 +2,10 @@
  *
  * Judging a round: pure functions from histories to a verdict.
  *
- * Nothing here does I/O, reads a clock or keeps state. Memory is linear in the history (at most 64 bytes an
- * operation beside it) and comes from malloc; when it is refused the verdict is unknown. Input is not
- * trusted: any bytes at all in the records give a verdict, never a crash or a read outside of them.
+ * Nothing here does I/O, reads a clock or keeps state. Memory is linear in the history (at most 64
+ * bytes an operation beside it) and comes from malloc; when it is refused the verdict is unknown.
+ * Input is not trusted: any bytes at all in the records give a verdict, never a crash or a read
+ * outside of them.
  */
 #ifndef PLUMBLINE_CHECK_H
 #define PLUMBLINE_CHECK_H
@@ -33,24 +34,28 @@ struct pl_witness {
 
 struct pl_verdict {
 	enum pl_outcome outcome;
-	char rule[16];     /* VORD, VLOST, ... ; empty when held */
-	char text[256];    /* the finding in words, with actor and sequence numbers */
-	int64_t slack_ns;  /* by how much stamps would have to be wrong for this to be no violation; -1: no clock needed */
+	char rule[16];	  /* VORD, VLOST, ... ; empty when held */
+	char text[256];	  /* the finding in words, with actor and sequence numbers */
+	int64_t slack_ns; /* by how much stamps would have to be wrong for this to be no violation;
+			     -1: no clock needed */
 	int nwit;
 	struct pl_witness wit[PL_WITNESS_MAX];
 	/* what stands behind a verdict */
-	uint64_t ops;      /* operations with a result */
-	uint64_t pending;  /* operations with none: their actor died in them */
-	uint64_t ordered;  /* adjacent pairs (by invoke stamp, of different actors) ordered in real time */
-	uint64_t short_ops, overlapped; /* operations under 20 us; those begun while another actor's was in flight */
-	uint64_t failed;   /* operations that returned -1 */
-	uint64_t bytes;    /* taken */
-	uint32_t lat[80];  /* latency histogram, see pl_lat_bucket */
+	uint64_t ops;	  /* operations with a result */
+	uint64_t pending; /* operations with none: their actor died in them */
+	uint64_t ordered; /* adjacent pairs (by invoke stamp, of different actors) ordered in real
+			     time */
+	uint64_t short_ops, overlapped; /* operations under 20 us; those begun while another actor's
+					   was in flight */
+	uint64_t failed;		/* operations that returned -1 */
+	uint64_t bytes;			/* taken */
+	uint32_t lat[80];		/* latency histogram, see pl_lat_bucket */
 };
 
-/* Judges all logs of one object and round (control's among them, if there is one) by the model in their
- * header. clock_error_ns: a violation whose slack is not larger is reported as unknown. */
-void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, struct pl_verdict *ret_verdict);
+/* Judges all logs of one object and round (control's among them, if there is one) by the model in
+ * their header. clock_error_ns: a violation whose slack is not larger is reported as unknown. */
+void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns,
+	struct pl_verdict *ret_verdict);
 
 /* Bucket of a latency and the lower edge of a bucket, in ns: two buckets an octave. */
 int pl_lat_bucket(int64_t ns);

@@ -23,9 +23,9 @@
 enum {
 	PL_HIST_VERSION = 1,
 	PL_HIST_ENDIAN =
-	        0x01020304,  /* as stored by the writer: 0x04030201 when read means foreign */
+		0x01020304,  /* as stored by the writer: 0x04030201 when read means foreign */
 	PL_HIST_HEAD = 4096, /* bytes of the header */
-	PL_REC = 64,         /* bytes of a record */
+	PL_REC = 64,	     /* bytes of a record */
 	PL_HIST_OPS = 64,    /* entries of the operation table */
 	PL_CONTROL = 0xffff, /* actor number of the control process, which keeps a history too */
 };
@@ -47,12 +47,12 @@ enum pl_control_op {
 	PL_OP_CLOSE,
 	PL_OP_RELEASE,
 	PL_OP_LEVEL,  /* ret: what could be taken, aux: what could certainly be put, read at
-	                 quiescence */
+			 quiescence */
 	PL_OP_ASLEEP, /* at quiescence, `token`'s actor slept in its record number `aux`, in the
-	                 right call on the right object, in two samples */
+			 right call on the right object, in two samples */
 	PL_OP_KICK,   /* the actor `token` was signalled to end its wait; t_invoke before */
 	PL_OP_DRAIN,  /* from here on only the drainer (`token`) acts: every later take is part of
-	                 the drain */
+			 the drain */
 	PL_OP_STOP,
 	PL_OP_CONT,
 };
@@ -67,18 +67,18 @@ struct pl_rec {
 	int32_t err; /* errno of the target's numbering */
 	uint32_t handle;
 	uint64_t token; /* which payload (payload.h); 0: none, or not readable */
-	uint64_t aux;   /* the tag: priority; LOCK: the guarded counter, as found by the acquirer */
-	uint32_t sum;   /* LOCK: 1 when the acquirer found what is guarded torn (somebody else was
-	                   inside) */
-	uint32_t len;   /* length asked for */
+	uint64_t aux;	/* the tag: priority; LOCK: the guarded counter, as found by the acquirer */
+	uint32_t sum;	/* LOCK: 1 when the acquirer found what is guarded torn (somebody else was
+			   inside) */
+	uint32_t len;	/* length asked for */
 };
 
 /* A continuation: one extent of a byte stream, in stream order within the read it continues. */
 enum pl_more_kind {
 	PL_EXTENT = 1, /* bytes [offset, offset + len) of the payload `token`, each one verified */
 	PL_FRAGMENT =
-	        2, /* len (<= 36) bytes too few to name their origin, all in `raw`: the rest of a
-	              mark cut by the read's start, the start of one cut by its end, or both */
+		2, /* len (<= 36) bytes too few to name their origin, all in `raw`: the rest of a
+		      mark cut by the read's start, the start of one cut by its end, or both */
 	PL_CORRUPT = 3, /* len bytes that no payload contains, the first 36 in `raw` */
 };
 
@@ -103,12 +103,12 @@ struct pl_hist_op {
 struct pl_hist_head {
 	char magic[8];
 	uint32_t version, endian, head_size, rec_size;
-	uint64_t head;     /* records published */
+	uint64_t head;	   /* records published */
 	uint64_t capacity; /* payloads the object holds at most; 0 unknown */
 	uint64_t seed;
 	int64_t t0; /* CLOCK_MONOTONIC of the run's zero */
 	uint32_t inst, round;
-	uint32_t caps;  /* enum pl_cap of the variant */
+	uint32_t caps;	/* enum pl_cap of the variant */
 	uint32_t flags; /* enum pl_hist_flag */
 	int32_t pid;
 	uint16_t actor, incarnation;
@@ -119,10 +119,10 @@ struct pl_hist_head {
 };
 
 enum pl_hist_flag {
-	PL_HIST_FULL = 1 << 0,    /* records were lost: the round cannot be judged */
+	PL_HIST_FULL = 1 << 0,	  /* records were lost: the round cannot be judged */
 	PL_HIST_DRAINED = 1 << 1, /* control's file only: the drain ran to "empty" */
-	PL_HIST_EXACT = 1 << 2,   /* control's file only: ASLEEP rests on /proc/pid/syscall, not on
-	                             the state letter */
+	PL_HIST_EXACT = 1 << 2,	  /* control's file only: ASLEEP rests on /proc/pid/syscall, not on
+				     the state letter */
 	PL_HIST_ENDED = 1 << 3, /* control's file only: every actor was parked or dead at the end */
 };
 

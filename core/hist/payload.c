@@ -19,14 +19,14 @@ enum { MARK = sizeof(struct mark) };
 
 static struct mark mark_at(uint64_t seed, uint64_t token, size_t offset, size_t total)
 {
-	struct mark m = {.token = token, .offset = (uint32_t)offset, .total = (uint32_t)total};
+	struct mark m = { .token = token, .offset = (uint32_t)offset, .total = (uint32_t)total };
 
 	m.mix = pl_mix(pl_mix(seed ^ token) ^ ((uint64_t)offset << 32 | (uint32_t)total));
 	return m;
 }
 
 void pl_payload_fill(
-        void *buf, uint64_t seed, uint64_t token, size_t offset, size_t len, size_t total)
+	void *buf, uint64_t seed, uint64_t token, size_t offset, size_t len, size_t total)
 {
 	unsigned char *p = buf;
 
@@ -91,10 +91,10 @@ uint32_t pl_payload_sum(const void *buf, size_t len)
 }
 
 int pl_payload_piece(
-        const void *buf, size_t len, size_t at, uint64_t seed, struct pl_piece *ret_piece)
+	const void *buf, size_t len, size_t at, uint64_t seed, struct pl_piece *ret_piece)
 {
 	const unsigned char *p = buf;
-	struct pl_piece r = {.at = at};
+	struct pl_piece r = { .at = at };
 	struct mark m;
 	size_t next;
 

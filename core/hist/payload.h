@@ -32,7 +32,7 @@ static inline unsigned pl_token_actor(uint64_t token)
 
 /* Writes the payload's bytes [offset, offset + len) of a payload of `total` bytes. */
 void pl_payload_fill(
-        void *buf, uint64_t seed, uint64_t token, size_t offset, size_t len, size_t total);
+	void *buf, uint64_t seed, uint64_t token, size_t offset, size_t len, size_t total);
 
 /* Reads a whole message: its token, or 0 when the bytes are no payload of this seed, or too few (<
  * 24). */
@@ -46,13 +46,13 @@ struct pl_piece {
 	int kind;
 	size_t at, len; /* where in the buffer */
 	uint64_t token; /* EXTENT: which payload, */
-	size_t offset;  /* and where in it */
-	size_t total;   /* and how long it is */
+	size_t offset;	/* and where in it */
+	size_t total;	/* and how long it is */
 };
 
 /* Cuts the next piece off buf[at..len): call with at = 0, then with piece.at + piece.len, until
  * false. */
 int pl_payload_piece(
-        const void *buf, size_t len, size_t at, uint64_t seed, struct pl_piece *ret_piece);
+	const void *buf, size_t len, size_t at, uint64_t seed, struct pl_piece *ret_piece);
 
 #endif

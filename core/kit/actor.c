@@ -23,18 +23,18 @@ static void on_signal(int signo, siginfo_t *si, void *context)
 	if (signo != PL_KICK && own_slot) {
 		n = atomic_fetch_add(&own_slot->nsignals, 1);
 		if (n < PL_SIGNALS_MAX)
-			own_slot->signal[n] = (struct pl_seen_signal){.signo = signo,
-			        .code = si->si_code,
-			        .pid = si->si_pid,
-			        .value = si->si_value.sival_int};
+			own_slot->signal[n] = (struct pl_seen_signal){ .signo = signo,
+				.code = si->si_code,
+				.pid = si->si_pid,
+				.value = si->si_value.sival_int };
 	}
 	errno = saved;
 }
 
 void pl_actor_signals(void)
 {
-	static const int watched[] = {PL_KICK, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM};
-	struct sigaction sa = {.sa_sigaction = on_signal};
+	static const int watched[] = { PL_KICK, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM };
+	struct sigaction sa = { .sa_sigaction = on_signal };
 	sigset_t none;
 	unsigned i;
 
@@ -42,7 +42,7 @@ void pl_actor_signals(void)
 		sa.sa_flags = SA_SIGINFO | (watched[i] == PL_KICK ? 0 : SA_RESTART);
 		(void)sigaction(watched[i], &sa, NULL);
 	}
-	(void)sigaction(SIGCHLD, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+	(void)sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -72,8 +72,8 @@ struct timespec pl_deadline_in(const struct pl_op *op, int64_t ns)
 
 	clock_gettime(op->how & PL_MONO ? CLOCK_MONOTONIC : CLOCK_REALTIME, &ts);
 	t = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec + ns;
-	return t < 0 ? (struct timespec){0}
-	             : (struct timespec){.tv_sec = t / 1000000000, .tv_nsec = t % 1000000000};
+	return t < 0 ? (struct timespec){ 0 }
+		     : (struct timespec){ .tv_sec = t / 1000000000, .tv_nsec = t % 1000000000 };
 }
 
 void *pl_actor_buf(struct pl_env *e, size_t len)
@@ -110,7 +110,7 @@ static void take_signals(struct pl_slot *s, struct pl_rsp *r)
 }
 
 static void tell_payload(
-        struct pl_env *e, const struct pl_op *op, const struct pl_args *a, struct pl_rsp *rsp)
+	struct pl_env *e, const struct pl_op *op, const struct pl_args *a, struct pl_rsp *rsp)
 {
 	struct pl_piece p;
 	size_t at = 0, n;
@@ -125,22 +125,22 @@ static void tell_payload(
 	rsp->token = pl_payload_token(a->buf, n, e->shared->seed);
 	rsp->sum = pl_payload_sum(a->buf, n);
 	for (; rsp->npieces < PL_PIECES_MAX && pl_payload_piece(a->buf, n, at, e->shared->seed, &p);
-	        at = p.at + p.len)
+		at = p.at + p.len)
 		rsp->piece[rsp->npieces++] =
-		        (struct pl_place_in_stream){p.token, (uint32_t)p.offset, (uint32_t)p.len};
+			(struct pl_place_in_stream){ p.token, (uint32_t)p.offset, (uint32_t)p.len };
 }
 
 static void do_call(struct pl_env *e, const struct pl_cmd *m)
 {
 	const struct pl_op *op = &e->ops[m->op];
 	struct pl_obj *o = &e->obj[m->handle];
-	struct pl_args a = {.wait = m->has_deadline};
-	struct pl_result r = {0};
-	struct pl_rsp rsp = {.token = m->token};
+	struct pl_args a = { .wait = m->has_deadline };
+	struct pl_result r = { 0 };
+	struct pl_rsp rsp = { .token = m->token };
 	int i, end = m->end >= 0 ? m->end : pl_end_for(e->drv, op);
 
 	memcpy(a.v, m->v, sizeof a.v);
-	a.deadline = (struct timespec){.tv_sec = (time_t)m->sec, .tv_nsec = (long)m->nsec};
+	a.deadline = (struct timespec){ .tv_sec = (time_t)m->sec, .tv_nsec = (long)m->nsec };
 	a.fd = o->fd[end];
 	(void)pl_arg_of(op, PL_SIZE, &i);
 	a.len = i >= 0 ? (size_t)a.v[i] : 0;
@@ -184,7 +184,7 @@ static void do_call(struct pl_env *e, const struct pl_cmd *m)
 static void do_open(struct pl_env *e, const struct pl_cmd *m, int *fds, int nfds)
 {
 	struct pl_obj *o = &e->obj[m->handle];
-	struct pl_args a = {0};
+	struct pl_args a = { 0 };
 	int i, next = 0;
 
 	*o = m->obj;
@@ -227,8 +227,8 @@ static void do_close(struct pl_env *e, unsigned handle)
 _Noreturn void pl_actor_become(struct pl_env *e)
 {
 	char id[12], inc[12], chan[12], bell[12], mem[12];
-	char *argv[] = {(char *)e->drv->name, "--actor", id, inc, chan, bell, mem, NULL};
-	int keep[] = {e->chan, e->bell, e->sharedfd}, i;
+	char *argv[] = { (char *)e->drv->name, "--actor", id, inc, chan, bell, mem, NULL };
+	int keep[] = { e->chan, e->bell, e->sharedfd }, i;
 	extern char **environ;
 
 	for (i = 0; i < 3; i++)

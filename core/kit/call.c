@@ -39,7 +39,7 @@ static int new_local(const char *as, int from, unsigned actor)
 }
 
 static int parse_deadline(
-        const struct pl_op *op, json_t *req, struct pl_cmd *m, char *why, size_t n)
+	const struct pl_op *op, json_t *req, struct pl_cmd *m, char *why, size_t n)
 {
 	json_t *rel = json_object_get(req, "timeout_ns"), *abs = json_object_get(req, "abstime");
 
@@ -52,8 +52,8 @@ static int parse_deadline(
 	if (!(op->how & PL_TIMED))
 		return (void)snprintf(why, n, "'%s' takes no time-out", op->name), -EINVAL;
 	if ((rel && !json_is_integer(rel)) ||
-	        (abs && (!json_is_integer(json_array_get(abs, 0)) ||
-	                        !json_is_integer(json_array_get(abs, 1)))))
+		(abs && (!json_is_integer(json_array_get(abs, 0)) ||
+				!json_is_integer(json_array_get(abs, 1)))))
 		return (void)snprintf(why, n, "timeout_ns is an integer, abstime is [sec, nsec]"),
 		       -EINVAL;
 	m->has_deadline = 1;
@@ -79,7 +79,7 @@ static uint64_t parse_u64(json_t *j)
 
 /* The request, made into a message; the error is told in `why`. */
 static int parse_call(
-        json_t *req, struct pl_cmd *m, const struct pl_op **ret_op, char *why, size_t n)
+	json_t *req, struct pl_cmd *m, const struct pl_op **ret_op, char *why, size_t n)
 {
 	const char *f = json_string_value(json_object_get(req, "f"));
 	const char *on = json_string_value(json_object_get(req, "on"));
@@ -93,11 +93,11 @@ static int parse_call(
 	if (handle < 0)
 		return (void)snprintf(why, n, "'on' must name an open handle (and an end of it)"),
 		       -EINVAL;
-	*m = (struct pl_cmd){.kind = CMD_CALL,
-	        .op = (uint32_t)(op - c->ops),
-	        .handle = (uint32_t)handle,
-	        .end = m->end,
-	        .token = parse_u64(json_object_get(req, "token"))};
+	*m = (struct pl_cmd){ .kind = CMD_CALL,
+		.op = (uint32_t)(op - c->ops),
+		.handle = (uint32_t)handle,
+		.end = m->end,
+		.token = parse_u64(json_object_get(req, "token")) };
 	*ret_op = op;
 	if (pl_args_parse(op->arg, req, m->v, why, n) < 0)
 		return -EINVAL;
@@ -114,11 +114,11 @@ static struct pl_actor *free_actor(int64_t id, json_t *req, unsigned *ret)
 	*ret = (unsigned)n;
 	if (!c->actor[n].alive || c->actor[n].dying)
 		return pl_reply_err(id, "usage", true, json_pack("{si}", "actor", (int)n),
-		               "actor %d is dead", (int)n),
+			       "actor %d is dead", (int)n),
 		       NULL;
 	if (c->actor[n].call.live || pl_round_busy())
 		return pl_reply_err(id, "usage", true, json_pack("{si}", "actor", (int)n),
-		               "actor %d is busy", (int)n),
+			       "actor %d is busy", (int)n),
 		       NULL;
 	return &c->actor[n];
 }
@@ -127,7 +127,7 @@ void pl_req_call(int64_t id, json_t *req)
 {
 	const char *as = json_string_value(json_object_get(req, "as"));
 	json_t *dl = json_object_get(req, "deadline_ms");
-	struct pl_cmd m = {0};
+	struct pl_cmd m = { 0 };
 	const struct pl_op *op;
 	struct pl_actor *a;
 	unsigned actor;
@@ -140,17 +140,17 @@ void pl_req_call(int64_t id, json_t *req)
 	r = parse_call(req, &m, &op, why, sizeof why);
 	if (r < 0)
 		return pl_reply_err(
-		        id, r == -ENOENT ? "unsupported" : "usage", true, NULL, "%s", why);
+			id, r == -ENOENT ? "unsupported" : "usage", true, NULL, "%s", why);
 	if (c->handle[m.handle].local && c->handle[m.handle].owner != (int)actor)
 		return pl_reply_err(id, "usage", true, NULL, "that descriptor belongs to actor %d",
-		        c->handle[m.handle].owner);
-	a->call = (struct pl_call){.live = true, .id = id, .op = op};
+			c->handle[m.handle].owner);
+	a->call = (struct pl_call){ .live = true, .id = id, .op = op };
 	if (as && op->how & PL_NEWFD) {
 		r = pl_handle_find(as, NULL) > 0 ? -EEXIST : new_local(as, (int)m.handle, actor);
 		if (r < 0) {
 			a->call.live = false;
 			return pl_reply_err(
-			        id, "usage", true, NULL, "handle '%s' cannot be had", as);
+				id, "usage", true, NULL, "handle '%s' cannot be had", as);
 		}
 		a->call.as = r;
 		m.as = (uint32_t)r;
@@ -160,7 +160,7 @@ void pl_req_call(int64_t id, json_t *req)
 	if (r < 0) {
 		a->call.live = false;
 		pl_reply_err(id, "crash", true, NULL, "actor %u does not listen: %s", actor,
-		        strerror(-r));
+			strerror(-r));
 	}
 }
 
@@ -189,16 +189,16 @@ static void add_payload(json_t *o, const struct pl_op *op, const struct pl_rsp *
 	pieces = json_array();
 	for (i = 0; i < r->npieces; i++)
 		(void)json_array_append_new(
-		        pieces, json_pack("[oii]", hex(r->piece[i].token), (int)r->piece[i].offset,
-		                        (int)r->piece[i].len));
+			pieces, json_pack("[oii]", hex(r->piece[i].token), (int)r->piece[i].offset,
+					(int)r->piece[i].len));
 	(void)json_object_set_new(o, "pieces", pieces);
 }
 
 static json_t *call_ok(const struct pl_op *op, const struct pl_rsp *r)
 {
 	json_t *o = json_pack("{sIsIsIsI}", "ret", (json_int_t)r->ret, "t_inv",
-	        (json_int_t)pl_time(r->t_inv), "t_ret", (json_int_t)pl_time(r->t_ret), "dt_ns",
-	        (json_int_t)(r->t_ret - r->t_inv));
+		(json_int_t)pl_time(r->t_inv), "t_ret", (json_int_t)pl_time(r->t_ret), "dt_ns",
+		(json_int_t)(r->t_ret - r->t_inv));
 	json_t *sigs;
 	uint32_t i;
 
@@ -212,9 +212,9 @@ static json_t *call_ok(const struct pl_op *op, const struct pl_rsp *r)
 	sigs = json_array();
 	for (i = 0; i < r->nsignals; i++)
 		(void)json_array_append_new(
-		        sigs, json_pack("{sssisisI}", "signal", pl_signal_name(r->signal[i].signo),
-		                      "code", r->signal[i].code, "pid", r->signal[i].pid, "value",
-		                      (json_int_t)r->signal[i].value));
+			sigs, json_pack("{sssisisI}", "signal", pl_signal_name(r->signal[i].signo),
+				      "code", r->signal[i].code, "pid", r->signal[i].pid, "value",
+				      (json_int_t)r->signal[i].value));
 	(void)json_object_set_new(o, "signals", sigs);
 	return o;
 }
@@ -222,7 +222,7 @@ static json_t *call_ok(const struct pl_op *op, const struct pl_rsp *r)
 static void forget_as(struct pl_call *call)
 {
 	if (call->as)
-		c->handle[call->as] = (struct pl_handle){.memfd = -1};
+		c->handle[call->as] = (struct pl_handle){ .memfd = -1 };
 	call->as = 0;
 }
 
@@ -250,8 +250,8 @@ void pl_call_answer(unsigned id)
 	a->call.live = false;
 	if (a->call.timed_out)
 		return pl_reply_err(a->call.id, "timeout", false,
-		        json_pack("{si}", "actor", (int)id),
-		        "%s did not return before its deadline", a->call.op->name);
+			json_pack("{si}", "actor", (int)id),
+			"%s did not return before its deadline", a->call.op->name);
 	ok = call_ok(a->call.op, &r);
 	if (a->call.canceled)
 		(void)json_object_set_new(ok, "canceled", json_true());
@@ -266,11 +266,11 @@ static int replace(unsigned id)
 	c->actor[id].retired = true;
 	if (n >= PL_ACTORS_MAX || c->stopping)
 		return -1;
-	c->actor[n] = (struct pl_actor){.used = true,
-	        .chan = -1,
-	        .host = (int)n,
-	        .kind = c->actor[id].kind,
-	        .place = c->actor[id].place};
+	c->actor[n] = (struct pl_actor){ .used = true,
+		.chan = -1,
+		.host = (int)n,
+		.kind = c->actor[id].kind,
+		.place = c->actor[id].place };
 	c->nactors++;
 	if (c->actor[n].kind == KIND_THREAD)
 		c->actor[n].kind = KIND_PROCESS;
@@ -281,9 +281,9 @@ void pl_call_died(unsigned id)
 {
 	struct pl_actor *a = &c->actor[id];
 	struct pl_call call = a->call;
-	const char *kind = call.timed_out                 ? "timeout"
-	                   : call.canceled || c->stopping ? "canceled"
-	                                                  : "crash";
+	const char *kind = call.timed_out		  ? "timeout"
+			   : call.canceled || c->stopping ? "canceled"
+							  : "crash";
 	json_t *more;
 	int heir;
 
@@ -320,7 +320,7 @@ void pl_req_cancel(int64_t id, json_t *req)
 	if (pl_round_cancel(target) == 0)
 		return pl_reply(id, json_object());
 	pl_reply_err(
-	        id, "usage", true, NULL, "no call or run %lld is under way", (long long)target);
+		id, "usage", true, NULL, "no call or run %lld is under way", (long long)target);
 }
 
 int64_t pl_call_timers(int64_t now)

@@ -16,9 +16,9 @@ union rights {
 
 int pl_chan_send(int fd, const void *msg, size_t len, const int *fds, int nfds)
 {
-	union rights u = {0};
-	struct iovec io = {.iov_base = (void *)msg, .iov_len = len};
-	struct msghdr m = {.msg_iov = &io, .msg_iovlen = 1};
+	union rights u = { 0 };
+	struct iovec io = { .iov_base = (void *)msg, .iov_len = len };
+	struct msghdr m = { .msg_iov = &io, .msg_iovlen = 1 };
 	struct cmsghdr *c;
 	long n;
 
@@ -39,11 +39,11 @@ int pl_chan_send(int fd, const void *msg, size_t len, const int *fds, int nfds)
 long pl_chan_recv(int fd, void *msg, size_t len, int *fds, int maxfds, int *ret_nfds)
 {
 	union rights u;
-	struct iovec io = {.iov_base = msg, .iov_len = len};
-	struct msghdr m = {.msg_iov = &io,
-	        .msg_iovlen = 1,
-	        .msg_control = u.buf,
-	        .msg_controllen = sizeof u.buf};
+	struct iovec io = { .iov_base = msg, .iov_len = len };
+	struct msghdr m = { .msg_iov = &io,
+		.msg_iovlen = 1,
+		.msg_control = u.buf,
+		.msg_controllen = sizeof u.buf };
 	struct cmsghdr *c;
 	long n;
 

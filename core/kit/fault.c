@@ -39,10 +39,10 @@ static int fault_signal(unsigned id, json_t *req)
 
 static int tell(unsigned id, uint32_t kind, uint32_t handle)
 {
-	struct pl_cmd m = {.kind = kind, .handle = handle};
+	struct pl_cmd m = { .kind = kind, .handle = handle };
 
 	return c->actor[id].call.live ? -EBUSY
-	                              : pl_chan_send(c->actor[id].chan, &m, sizeof m, NULL, 0);
+				      : pl_chan_send(c->actor[id].chan, &m, sizeof m, NULL, 0);
 }
 
 static int fault_close(unsigned id, json_t *req)
@@ -74,13 +74,13 @@ static const struct {
 	const char *what;
 	int (*act)(unsigned id, json_t *req);
 } faults[] = {
-        {"kill", fault_kill},
-        {"stop", fault_stop},
-        {"cont", fault_cont},
-        {"signal", fault_signal},
-        {"close", fault_close},
-        {"exit", fault_exit},
-        {"exec", fault_exec},
+	{ "kill", fault_kill },
+	{ "stop", fault_stop },
+	{ "cont", fault_cont },
+	{ "signal", fault_signal },
+	{ "close", fault_close },
+	{ "exit", fault_exit },
+	{ "exec", fault_exec },
 };
 
 void pl_req_fault(int64_t id, json_t *req)
@@ -98,13 +98,13 @@ void pl_req_fault(int64_t id, json_t *req)
 			continue;
 		if (!c->actor[n].alive || c->actor[n].dying)
 			return pl_reply_err(id, "usage", true,
-			        json_pack("{sisb}", "actor", (int)n, "dead", 1), "actor %d is dead",
-			        (int)n);
+				json_pack("{sisb}", "actor", (int)n, "dead", 1), "actor %d is dead",
+				(int)n);
 		r = faults[i].act((unsigned)n, req);
 		if (r < 0)
 			return pl_reply_err(id, "usage", true, NULL, "%s: %s", what, strerror(-r));
 		return pl_reply(id, json_object());
 	}
 	pl_reply_err(
-	        id, "usage", true, NULL, "what is kill, stop, cont, signal, close, exit or exec");
+		id, "usage", true, NULL, "what is kill, stop, cont, signal, close, exit or exec");
 }

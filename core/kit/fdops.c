@@ -21,7 +21,7 @@ static long fd_dup(struct pl_obj *o, const struct pl_args *a, struct pl_result *
 
 static long fd_poll(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
-	struct pollfd p = {.fd = a->fd, .events = (short)a->v[0]};
+	struct pollfd p = { .fd = a->fd, .events = (short)a->v[0] };
 	long n = poll(&p, 1, (int)a->v[1]);
 
 	r->out[0] = p.revents;
@@ -43,12 +43,13 @@ static long fd_nonblock(struct pl_obj *o, const struct pl_args *a, struct pl_res
 }
 
 const struct pl_op pl_fd_ops[] = {
-        {"close", fd_close, PL_NONE, PL_CLOSES},
-        {"dup", fd_dup, PL_NONE, PL_NEWFD},
-        {"poll", fd_poll, PL_OBSERVE, PL_BLOCKS,
-                {{"events", 0, 0x7fff, .def = POLLIN | POLLOUT}, {"timeout_ms", -1, 600000}},
-                {"revents"}},
-        {"fcntl", fd_fcntl, PL_NONE, 0, {{"cmd", 0, 1 << 20}, {"arg", INT32_MIN, INT32_MAX}}},
-        {"nonblock", fd_nonblock, PL_NONE, 0, {{"on", 0, 1, .def = 1}}},
-        {0},
+	{ "close", fd_close, PL_NONE, PL_CLOSES },
+	{ "dup", fd_dup, PL_NONE, PL_NEWFD },
+	{ "poll", fd_poll, PL_OBSERVE, PL_BLOCKS,
+		{ { "events", 0, 0x7fff, .def = POLLIN | POLLOUT }, { "timeout_ms", -1, 600000 } },
+		{ "revents" } },
+	{ "fcntl", fd_fcntl, PL_NONE, 0,
+		{ { "cmd", 0, 1 << 20 }, { "arg", INT32_MIN, INT32_MAX } } },
+	{ "nonblock", fd_nonblock, PL_NONE, 0, { { "on", 0, 1, .def = 1 } } },
+	{ 0 },
 };

@@ -15,7 +15,7 @@ static json_t *ranges(const struct pl_arg *t)
 
 	for (i = 0; i < PL_ARGS_MAX && t[i].name; i++)
 		(void)json_object_set_new(o, t[i].name,
-		        json_pack("[II]", (json_int_t)t[i].min, (json_int_t)t[i].max));
+			json_pack("[II]", (json_int_t)t[i].min, (json_int_t)t[i].max));
 	return o;
 }
 
@@ -32,8 +32,8 @@ static json_t *names(const char *const *t, int max)
 static json_t *op_json(const struct pl_op *op)
 {
 	json_t *o = json_pack("{sssbsbso}", "role", pl_role_name(op->role), "blocks",
-	        (op->how & (PL_BLOCKS | PL_TIMED)) != 0, "timed", (op->how & PL_TIMED) != 0, "args",
-	        ranges(op->arg));
+		(op->how & (PL_BLOCKS | PL_TIMED)) != 0, "timed", (op->how & PL_TIMED) != 0, "args",
+		ranges(op->arg));
 	int i;
 
 	if (pl_arg_of(op, PL_SIZE, &i))
@@ -56,8 +56,8 @@ static json_t *variants(const struct pl_driver *d)
 		const struct pl_variant *v = &d->variants[i];
 		const char *why = d->probe ? d->probe(i) : NULL;
 		json_t *o =
-		        json_pack("{sssssosb}", "name", v->name, "model", pl_model_name(v->model),
-		                "caps", pl_caps_json(v->caps), "supported", why == NULL);
+			json_pack("{sssssosb}", "name", v->name, "model", pl_model_name(v->model),
+				"caps", pl_caps_json(v->caps), "supported", why == NULL);
 
 		if (why)
 			(void)json_object_set_new(o, "why", json_string(why));
@@ -69,8 +69,8 @@ static json_t *variants(const struct pl_driver *d)
 static json_t *clock_json(void)
 {
 	char boot[40] = "";
-	struct timespec res = {0};
-	struct stat st = {0};
+	struct timespec res = { 0 };
+	struct stat st = { 0 };
 	long fd = raw_open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC, 0), n = 0;
 
 	if (fd >= 0) {
@@ -81,7 +81,7 @@ static json_t *clock_json(void)
 	(void)clock_getres(CLOCK_MONOTONIC, &res);
 	(void)stat("/proc/self/ns/time", &st);
 	return json_pack("{sssIsssI}", "name", "CLOCK_MONOTONIC", "res_ns", (json_int_t)res.tv_nsec,
-	        "boot", boot, "timens", (json_int_t)st.st_ino);
+		"boot", boot, "timens", (json_int_t)st.st_ino);
 }
 
 static json_t *needs(const struct pl_driver *d)
@@ -91,7 +91,7 @@ static json_t *needs(const struct pl_driver *d)
 
 	for (i = 0; i < PL_NEEDS_MAX && d->needs[i].limit; i++)
 		(void)json_object_set_new(
-		        o, d->needs[i].limit, json_integer((json_int_t)d->needs[i].cost));
+			o, d->needs[i].limit, json_integer((json_int_t)d->needs[i].cost));
 	return o;
 }
 
@@ -104,13 +104,13 @@ json_t *pl_hello(void)
 	for (i = 0; i < pl_ctl.nops; i++)
 		(void)json_object_set_new(ops, pl_ctl.ops[i].name, op_json(&pl_ctl.ops[i]));
 	o = json_pack("{s[i]sssssssisIso}", "proto", 1, "driver", d->name, "title", d->title,
-	        "build", PL_BUILD, "pid", (int)getpid(), "now", (json_int_t)pl_now(), "clock",
-	        clock_json());
+		"build", PL_BUILD, "pid", (int)getpid(), "now", (json_int_t)pl_now(), "clock",
+		clock_json());
 	(void)json_object_update_new(
-	        o, json_pack("{sosososososo}", "variants", variants(d), "ops", ops, "open",
-	                   ranges(d->open_args), "ends", names(d->ends, PL_FDS_MAX), "needs",
-	                   needs(d), "limits",
-	                   json_pack("{sisisisi}", "line", PL_LINE_MAX, "actors", PL_ACTORS_MAX,
-	                           "ops", PL_RECS_MAX, "len", PL_LEN_MAX)));
+		o, json_pack("{sosososososo}", "variants", variants(d), "ops", ops, "open",
+			   ranges(d->open_args), "ends", names(d->ends, PL_FDS_MAX), "needs",
+			   needs(d), "limits",
+			   json_pack("{sisisisi}", "line", PL_LINE_MAX, "actors", PL_ACTORS_MAX,
+				   "ops", PL_RECS_MAX, "len", PL_LEN_MAX)));
 	return o;
 }

@@ -60,9 +60,9 @@ static int collect(struct pl_log *logs)
 
 		if (i < PL_ACTORS_MAX && (i >= c->nactors || !c->shared->part[i].in))
 			continue;
-		logs[n++] = (struct pl_log){.head = h,
-		        .rec = pl_recs(h),
-		        .n = h->head < PL_RECS_MAX ? h->head : PL_RECS_MAX};
+		logs[n++] = (struct pl_log){ .head = h,
+			.rec = pl_recs(h),
+			.n = h->head < PL_RECS_MAX ? h->head : PL_RECS_MAX };
 	}
 	return n;
 }
@@ -109,8 +109,8 @@ pid_t pl_judge_start(void)
 	(void)syscall(SYS_close_range, 3U, ~0U, 0U);
 	pl_check(logs, n, PL_CLOCK_ERROR_NS, &c->shared->verdict);
 	for (i = 0; c->shared->verdict.outcome == PL_VIOLATED && c->dir[0] && i < n &&
-	            c->shared->saved < SAVED_MAX;
-	        i++)
+		    c->shared->saved < SAVED_MAX;
+		i++)
 		save(&logs[i]);
 	c->shared->saved += c->shared->verdict.outcome == PL_VIOLATED;
 	c->shared->checked = 1;
@@ -133,10 +133,10 @@ static json_t *witness(const struct pl_witness *w)
 	r = &pl_recs(h)[w->seq];
 	(void)snprintf(token, sizeof token, "0x%llx", (unsigned long long)r->token);
 	o = json_pack("{sisisssisIsIsIsssI}", "actor", (int)w->actor, "seq", (int)w->seq, "f",
-	        r->op < h->nops ? h->op[r->op].name : "control", "state", (int)r->state, "t_inv",
-	        (json_int_t)pl_time(r->t_invoke), "t_ret",
-	        (json_int_t)(r->t_return ? pl_time(r->t_return) : 0), "ret", (json_int_t)r->ret,
-	        "token", token, "tag", (json_int_t)r->aux);
+		r->op < h->nops ? h->op[r->op].name : "control", "state", (int)r->state, "t_inv",
+		(json_int_t)pl_time(r->t_invoke), "t_ret",
+		(json_int_t)(r->t_return ? pl_time(r->t_return) : 0), "ret", (json_int_t)r->ret,
+		"token", token, "tag", (json_int_t)r->aux);
 	if (r->err)
 		(void)json_object_set_new(o, "errno", json_string(pl_errno_name(r->err)));
 	return o;
@@ -167,8 +167,8 @@ void pl_judge_violation(const struct pl_verdict *v)
 		(void)json_array_append_new(w, witness(&v->wit[i]));
 	(void)snprintf(seed, sizeof seed, "0x%llx", (unsigned long long)c->seed);
 	pl_event("violation",
-	        json_pack("{sssssssisssssIsoso}", "rule", v->rule, "model",
-	                pl_model_name((enum pl_model)h->model), "variant", h->variant, "round",
-	                (int)h->round, "seed", seed, "text", v->text, "slack_ns",
-	                (json_int_t)v->slack_ns, "witness", w, "files", files()));
+		json_pack("{sssssssisssssIsoso}", "rule", v->rule, "model",
+			pl_model_name((enum pl_model)h->model), "variant", h->variant, "round",
+			(int)h->round, "seed", seed, "text", v->text, "slack_ns",
+			(json_int_t)v->slack_ns, "witness", w, "files", files()));
 }

@@ -33,11 +33,11 @@ enum {
 	PL_HANDLE_NAME = 24,
 	PL_RECS_MAX = 1 << 16, /* records of one actor in one round */
 	PL_OPS_DEFAULT = 2000,
-	PL_DO_MAX = 8,      /* operations an actor draws from in a plan */
+	PL_DO_MAX = 8,	    /* operations an actor draws from in a plan */
 	PL_SIGNALS_MAX = 8, /* signals remembered between two replies of an actor */
 	PL_PIECES_MAX = 16, /* extents of a stream told in the reply of a call */
 	PL_KICK = SIGURG, /* ends a wait: handled, no SA_RESTART; ignored by default, so never fatal
-	                   */
+			   */
 	PL_OUT_HIGH = 1 << 20, /* bytes queued for stdout above which stdin is not read */
 };
 
@@ -53,16 +53,16 @@ struct pl_seen_signal {
 
 struct pl_slot {
 	_Alignas(64) _Atomic uint32_t go; /* futex: a stage of the round begins */
-	_Atomic uint32_t parked;          /* has finished the stage */
-	_Atomic uint32_t phase;           /* enum pl_phase */
+	_Atomic uint32_t parked;	  /* has finished the stage */
+	_Atomic uint32_t phase;		  /* enum pl_phase */
 	_Atomic uint32_t in_op; /* between the two stamps of an operation; counts up by two */
 	_Atomic uint64_t done, okay, fail, bytes;
 	_Atomic int32_t tid;
-	int32_t fd;            /* what the operation in flight addresses, */
+	int32_t fd;	       /* what the operation in flight addresses, */
 	uint64_t mem, mem_len; /* in this actor's address space */
-	uint16_t op;           /* which operation */
-	uint16_t timed;        /* it ends by itself */
-	uint32_t rec;          /* its record */
+	uint16_t op;	       /* which operation */
+	uint16_t timed;	       /* it ends by itself */
+	uint32_t rec;	       /* its record */
 	int64_t since;
 	uint64_t numbered; /* payloads made so far: numbers never come back */
 	_Atomic uint32_t nsignals;
@@ -78,7 +78,7 @@ struct pl_part {     /* one actor's part of a plan */
 	uint32_t handle;
 	uint32_t units; /* as the plan says; */
 	uint64_t quota; /* in this round: units, or bytes for a taker of a stream */
-	uint32_t seq;   /* a unit is all of `op` in turn, not one of them drawn */
+	uint32_t seq;	/* a unit is all of `op` in turn, not one of them drawn */
 	uint32_t ndo, weights;
 	uint32_t weight[PL_DO_MAX];
 	uint8_t op[PL_DO_MAX];
@@ -91,8 +91,8 @@ struct pl_shared {
 	uint32_t inst;
 	uint32_t round;
 	_Atomic uint32_t running; /* participants not parked: the last one writes the eventfd */
-	_Atomic uint32_t kick;    /* an interrupted wait is given up */
-	_Atomic uint32_t stop;    /* no further unit is begun */
+	_Atomic uint32_t kick;	  /* an interrupted wait is given up */
+	_Atomic uint32_t stop;	  /* no further unit is begun */
 	uint32_t stage, drainer, drained;
 	int64_t start_at;
 	uint32_t model, checked, sched, saved;
@@ -114,12 +114,12 @@ enum pl_cmd_kind { CMD_CALL, CMD_OPEN, CMD_CLOSE, CMD_RUN, CMD_EXIT, CMD_EXEC };
 
 struct pl_cmd {
 	uint32_t kind, op, handle, as; /* as: handle number for a new descriptor, or 0 */
-	int32_t end;                   /* -1: by role */
+	int32_t end;		       /* -1: by role */
 	int32_t has_deadline;
 	int64_t sec, nsec; /* absolute, on the operation's clock */
 	int64_t v[PL_ARGS_MAX];
 	uint64_t token;
-	uint32_t go;       /* RUN: the stage seen last */
+	uint32_t go;	   /* RUN: the stage seen last */
 	struct pl_obj obj; /* OPEN: name and mem do not travel, descriptors do */
 	uint64_t mem_len;
 	char name[64];
@@ -193,7 +193,7 @@ struct pl_actor {
 	pid_t pid;
 	int chan;
 	unsigned incarnation;
-	bool retired;           /* its id does not come back */
+	bool retired;		/* its id does not come back */
 	bool stopped, enlisted; /* enlisted: it waits for rounds, not for messages */
 	struct pl_call call;
 };
@@ -247,7 +247,7 @@ void pl_out_drain(int64_t deadline);
 /* replies; `id` < 0 means null. All steal their object. */
 void pl_reply(int64_t id, json_t *ok);
 void pl_reply_err(int64_t id, const char *kind, bool definite, json_t *more, const char *fmt, ...)
-        __attribute__((format(printf, 5, 6)));
+	__attribute__((format(printf, 5, 6)));
 void pl_event(const char *ev, json_t *fields);
 
 void pl_request(const char *line, size_t len); /* NULL: a line too long */
@@ -262,7 +262,7 @@ void pl_req_release(int64_t id, json_t *req);
 void pl_req_close(int64_t id, json_t *req);
 int pl_object_reset(struct pl_handle *h);
 int pl_objects_give(struct pl_actor *a); /* to an actor that did not inherit them */
-json_t *pl_objects_drop(void);           /* closes and unlinks all: the names that could not be */
+json_t *pl_objects_drop(void);		 /* closes and unlinks all: the names that could not be */
 int pl_args_parse(const struct pl_arg *table, json_t *req, int64_t *v, char *why, size_t n);
 
 /* spawn.c */
@@ -291,9 +291,9 @@ void pl_plan_balance(void);
 /* Operation and arguments of a unit; v has PL_ARGS_MAX + 1 places, the last one a time-out in ns.
  */
 void pl_unit_draw(const struct pl_shared *s, const struct pl_op *ops, unsigned actor, uint64_t unit,
-        unsigned *ret_do, int64_t *v);
+	unsigned *ret_do, int64_t *v);
 uint64_t pl_unit_key(const struct pl_shared *s,
-        unsigned actor); /* for schedulers: apart from the plan's own draws */
+	unsigned actor); /* for schedulers: apart from the plan's own draws */
 
 /* round.c */
 void pl_req_run(int64_t id, json_t *req);
@@ -304,9 +304,9 @@ void pl_round_checked(int status);
 const char *pl_round_state(void);
 bool pl_round_busy(void);
 int pl_round_cancel(int64_t id); /* after the round under way; -ENOENT: no such run */
-void pl_round_abandon(void);     /* the driver stops: answer the run */
+void pl_round_abandon(void);	 /* the driver stops: answer the run */
 void pl_control_note(
-        int op, unsigned actor, int64_t t_inv, int64_t t_ret, int64_t ret, uint64_t aux);
+	int op, unsigned actor, int64_t t_inv, int64_t t_ret, int64_t ret, uint64_t aux);
 
 /* judge.c */
 enum { PL_CLOCK_ERROR_NS = 0 }; /* one host, one clock: B.1 measured no backward step */

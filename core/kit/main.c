@@ -14,7 +14,7 @@
 
 enum { STOP_NS = 2000000000, STARTUP_TICK_NS = 1000000000, FDS = 3 + PL_ACTORS_MAX };
 
-struct pl_ctl pl_ctl = {.tick_ns = STARTUP_TICK_NS};
+struct pl_ctl pl_ctl = { .tick_ns = STARTUP_TICK_NS };
 static struct pl_ctl *const c = &pl_ctl;
 static uint64_t unblocked; /* signal mask while waiting */
 
@@ -40,14 +40,14 @@ const struct pl_op *pl_ops_table(const struct pl_driver *d, unsigned *ret_n)
 static int usage(const struct pl_driver *d, FILE *to, int code)
 {
 	(void)fprintf(to,
-	        "plumb-%s: Plumbline's driver for: %s.\n\n"
-	        "It takes requests on stdin and answers on stdout, one JSON object a line "
-	        "(protocol plumb/1);\n"
-	        "plumb-stress and plumbline start it. By hand:\n"
-	        "  plumb-%s --hello         what it can do, as JSON\n"
-	        "  plumb-%s --stdio         the protocol, also on a terminal\n"
-	        "  plumb-%s --unlink NAME   remove an object that a dead run left behind\n",
-	        d->name, d->title, d->name, d->name, d->name);
+		"plumb-%s: Plumbline's driver for: %s.\n\n"
+		"It takes requests on stdin and answers on stdout, one JSON object a line "
+		"(protocol plumb/1);\n"
+		"plumb-stress and plumbline start it. By hand:\n"
+		"  plumb-%s --hello         what it can do, as JSON\n"
+		"  plumb-%s --stdio         the protocol, also on a terminal\n"
+		"  plumb-%s --unlink NAME   remove an object that a dead run left behind\n",
+		d->name, d->title, d->name, d->name, d->name);
 	return code;
 }
 
@@ -55,7 +55,7 @@ static int unlink_main(const struct pl_driver *d, const char *name)
 {
 	if (!name || strncmp(name, "/plumb.", 7) != 0) {
 		(void)fprintf(stderr, "plumb-%s: --unlink takes a name that begins with /plumb.\n",
-		        d->name);
+			d->name);
 		return 2;
 	}
 	if (!d->unlink || d->unlink(name) == 0 || errno == ENOENT)
@@ -87,13 +87,13 @@ static int guard_streams(void)
 	} else
 		(void)raw_close(0);
 	(void)syscall(
-	        SYS_fcntl, c->out, F_SETFL, syscall(SYS_fcntl, c->out, F_GETFL, 0) | O_NONBLOCK);
+		SYS_fcntl, c->out, F_SETFL, syscall(SYS_fcntl, c->out, F_GETFL, 0) | O_NONBLOCK);
 	return 0;
 }
 
 static int prepare(const struct pl_driver *d)
 {
-	struct sigaction sa = {.sa_handler = on_child};
+	struct sigaction sa = { .sa_handler = on_child };
 	sigset_t block;
 	int i;
 
@@ -109,7 +109,7 @@ static int prepare(const struct pl_driver *d)
 	for (i = 0; i < PL_ACTORS_MAX; i++)
 		c->actor[i].chan = -1;
 	(void)sigaction(SIGCHLD, &sa, NULL);
-	(void)sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+	(void)sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
 	(void)sigemptyset(&block);
 	(void)sigaddset(&block, SIGCHLD);
 	(void)sigprocmask(SIG_BLOCK, &block, NULL);
@@ -193,13 +193,13 @@ static void step(void)
 	unsigned who[FDS], n = 3, i;
 	int64_t next = timers(), now = pl_now();
 
-	p[0] = (struct pollfd){
-	        .fd = c->stopping || pl_out_queued() > PL_OUT_HIGH ? -1 : c->in, .events = POLLIN};
-	p[1] = (struct pollfd){.fd = pl_out_queued() > 0 ? c->out : -1, .events = POLLOUT};
-	p[2] = (struct pollfd){.fd = c->bell, .events = POLLIN};
+	p[0] = (struct pollfd){ .fd = c->stopping || pl_out_queued() > PL_OUT_HIGH ? -1 : c->in,
+		.events = POLLIN };
+	p[1] = (struct pollfd){ .fd = pl_out_queued() > 0 ? c->out : -1, .events = POLLOUT };
+	p[2] = (struct pollfd){ .fd = c->bell, .events = POLLIN };
 	for (i = 0; i < c->nactors; i++)
 		if (c->actor[i].alive && !c->actor[i].dying && c->actor[i].chan >= 0) {
-			p[n] = (struct pollfd){.fd = c->actor[i].chan, .events = POLLIN};
+			p[n] = (struct pollfd){ .fd = c->actor[i].chan, .events = POLLIN };
 			who[n++] = i;
 		}
 	if (raw_poll(p, n, next == INT64_MAX ? -1 : next > now ? next - now : 0, &unblocked) < 0)
@@ -226,7 +226,7 @@ static int serve(const struct pl_driver *d)
 		return 1;
 	if (prepare(d) < 0) {
 		(void)fprintf(
-		        stderr, "plumb-%s: no memory to share, or no descriptors left\n", d->name);
+			stderr, "plumb-%s: no memory to share, or no descriptors left\n", d->name);
 		return 1;
 	}
 	pl_event("hello", pl_hello());

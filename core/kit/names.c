@@ -19,54 +19,55 @@ struct name {
 	{                                                                                          \
 		x, #x                                                                              \
 	}
-static const struct name errnos[] = {E(EPERM), E(ENOENT), E(ESRCH), E(EINTR), E(EIO), E(ENXIO),
-        E(E2BIG), E(EBADF), E(ECHILD), E(EAGAIN), E(ENOMEM), E(EACCES), E(EFAULT), E(EBUSY),
-        E(EEXIST), E(EXDEV), E(ENODEV), E(ENOTDIR), E(EISDIR), E(EINVAL), E(ENFILE), E(EMFILE),
-        E(ENOTTY), E(EFBIG), E(ENOSPC), E(ESPIPE), E(EROFS), E(EMLINK), E(EPIPE), E(EDOM),
-        E(ERANGE), E(EDEADLK), E(ENAMETOOLONG), E(ENOLCK), E(ENOSYS), E(ELOOP), E(ENOMSG), E(EIDRM),
-        E(EPROTO), E(EOVERFLOW), E(ENOTSOCK), E(EDESTADDRREQ), E(EMSGSIZE), E(EPROTOTYPE),
-        E(ENOPROTOOPT), E(EPROTONOSUPPORT), E(EOPNOTSUPP), E(EAFNOSUPPORT), E(EADDRINUSE),
-        E(EADDRNOTAVAIL), E(ENETDOWN), E(ENETUNREACH), E(ECONNABORTED), E(ECONNRESET), E(ENOBUFS),
-        E(EISCONN), E(ENOTCONN), E(ETIMEDOUT), E(ECONNREFUSED), E(EALREADY), E(EINPROGRESS),
-        E(ESTALE), E(EDQUOT), E(ECANCELED), E(EOWNERDEAD), E(ENOTRECOVERABLE), E(ETOOMANYREFS),
-        {0, NULL}};
+static const struct name errnos[] = { E(EPERM), E(ENOENT), E(ESRCH), E(EINTR), E(EIO), E(ENXIO),
+	E(E2BIG), E(EBADF), E(ECHILD), E(EAGAIN), E(ENOMEM), E(EACCES), E(EFAULT), E(EBUSY),
+	E(EEXIST), E(EXDEV), E(ENODEV), E(ENOTDIR), E(EISDIR), E(EINVAL), E(ENFILE), E(EMFILE),
+	E(ENOTTY), E(EFBIG), E(ENOSPC), E(ESPIPE), E(EROFS), E(EMLINK), E(EPIPE), E(EDOM),
+	E(ERANGE), E(EDEADLK), E(ENAMETOOLONG), E(ENOLCK), E(ENOSYS), E(ELOOP), E(ENOMSG), E(EIDRM),
+	E(EPROTO), E(EOVERFLOW), E(ENOTSOCK), E(EDESTADDRREQ), E(EMSGSIZE), E(EPROTOTYPE),
+	E(ENOPROTOOPT), E(EPROTONOSUPPORT), E(EOPNOTSUPP), E(EAFNOSUPPORT), E(EADDRINUSE),
+	E(EADDRNOTAVAIL), E(ENETDOWN), E(ENETUNREACH), E(ECONNABORTED), E(ECONNRESET), E(ENOBUFS),
+	E(EISCONN), E(ENOTCONN), E(ETIMEDOUT), E(ECONNREFUSED), E(EALREADY), E(EINPROGRESS),
+	E(ESTALE), E(EDQUOT), E(ECANCELED), E(EOWNERDEAD), E(ENOTRECOVERABLE), E(ETOOMANYREFS),
+	{ 0, NULL } };
 #undef E
 
 #define S(x)                                                                                       \
 	{                                                                                          \
 		SIG##x, #x                                                                         \
 	}
-static const struct name signals[] = {S(HUP), S(INT), S(QUIT), S(ILL), S(TRAP), S(ABRT), S(BUS),
-        S(FPE), S(KILL), S(USR1), S(SEGV), S(USR2), S(PIPE), S(ALRM), S(TERM), S(CHLD), S(CONT),
-        S(STOP), S(TSTP), S(TTIN), S(TTOU), S(URG), S(XCPU), S(XFSZ), S(VTALRM), S(PROF), S(WINCH),
-        S(IO), S(SYS), {0, NULL}};
+static const struct name signals[] = { S(HUP), S(INT), S(QUIT), S(ILL), S(TRAP), S(ABRT), S(BUS),
+	S(FPE), S(KILL), S(USR1), S(SEGV), S(USR2), S(PIPE), S(ALRM), S(TERM), S(CHLD), S(CONT),
+	S(STOP), S(TSTP), S(TTIN), S(TTOU), S(URG), S(XCPU), S(XFSZ), S(VTALRM), S(PROF), S(WINCH),
+	S(IO), S(SYS), { 0, NULL } };
 #undef S
 
 #define C(x)                                                                                       \
 	{                                                                                          \
 		SYS_##x, #x                                                                        \
 	}
-static const struct name syscalls[] = {C(read), C(write), C(readv), C(writev), C(futex), C(ppoll),
-        C(pselect6), C(epoll_pwait), C(mq_timedsend), C(mq_timedreceive), C(msgsnd), C(msgrcv),
-        C(semop), C(semtimedop), C(sendto), C(recvfrom), C(sendmsg), C(recvmsg), C(accept),
-        C(accept4), C(connect), C(openat), C(fcntl), C(flock), C(wait4), C(waitid),
-        C(rt_sigtimedwait), C(rt_sigsuspend), C(nanosleep), C(clock_nanosleep), C(splice), C(tee),
-        C(restart_syscall),
+static const struct name syscalls[] = { C(read), C(write), C(readv), C(writev), C(futex), C(ppoll),
+	C(pselect6), C(epoll_pwait), C(mq_timedsend), C(mq_timedreceive), C(msgsnd), C(msgrcv),
+	C(semop), C(semtimedop), C(sendto), C(recvfrom), C(sendmsg), C(recvmsg), C(accept),
+	C(accept4), C(connect), C(openat), C(fcntl), C(flock), C(wait4), C(waitid),
+	C(rt_sigtimedwait), C(rt_sigsuspend), C(nanosleep), C(clock_nanosleep), C(splice), C(tee),
+	C(restart_syscall),
 #ifdef SYS_poll
-        C(poll), C(select), C(pause), C(open),
+	C(poll), C(select), C(pause), C(open),
 #endif
-        {-1, NULL}};
+	{ -1, NULL } };
 #undef C
 
-static const struct name caps[] = {{PL_STREAM, "stream"}, {PL_DATAGRAM, "datagram"},
-        {PL_PRIORITY, "priority"}, {PL_NAMES, "names"}, {PL_ANONYMOUS, "anonymous"},
-        {PL_BLOCKING, "blocking"}, {PL_NONBLOCK, "nonblock"}, {PL_TIMEOUT, "timeout"},
-        {PL_POLL, "poll"}, {PL_MULTI_READER, "multi_reader"}, {PL_MULTI_WRITER, "multi_writer"},
-        {PL_LOCK, "lock"}, {PL_COUNTER, "counter"}, {PL_ROBUST, "robust"}, {PL_NOTIFY, "notify"},
-        {PL_FDPASS, "fdpass"}, {PL_PERSIST, "persist"}, {PL_THREADS, "threads"}, {0, NULL}};
+static const struct name caps[] = { { PL_STREAM, "stream" }, { PL_DATAGRAM, "datagram" },
+	{ PL_PRIORITY, "priority" }, { PL_NAMES, "names" }, { PL_ANONYMOUS, "anonymous" },
+	{ PL_BLOCKING, "blocking" }, { PL_NONBLOCK, "nonblock" }, { PL_TIMEOUT, "timeout" },
+	{ PL_POLL, "poll" }, { PL_MULTI_READER, "multi_reader" },
+	{ PL_MULTI_WRITER, "multi_writer" }, { PL_LOCK, "lock" }, { PL_COUNTER, "counter" },
+	{ PL_ROBUST, "robust" }, { PL_NOTIFY, "notify" }, { PL_FDPASS, "fdpass" },
+	{ PL_PERSIST, "persist" }, { PL_THREADS, "threads" }, { 0, NULL } };
 
-static const struct name limits[] = {{EMFILE, "RLIMIT_NOFILE"}, {ENFILE, "fs.file-max"},
-        {ENOMEM, "memory"}, {EAGAIN, "RLIMIT_NPROC"}, {0, NULL}};
+static const struct name limits[] = { { EMFILE, "RLIMIT_NOFILE" }, { ENFILE, "fs.file-max" },
+	{ ENOMEM, "memory" }, { EAGAIN, "RLIMIT_NPROC" }, { 0, NULL } };
 
 static const char *find(const struct name *t, long n)
 {
@@ -123,15 +124,15 @@ const char *pl_syscall_name(long nr)
 
 const char *pl_model_name(enum pl_model m)
 {
-	static const char *const names[] = {"none", "fifo", "priority", "lock", "stream"};
+	static const char *const names[] = { "none", "fifo", "priority", "lock", "stream" };
 
 	return names[m];
 }
 
 const char *pl_role_name(enum pl_role r)
 {
-	static const char *const names[] = {
-	        "none", "put", "take", "observe", "acquire", "release", "repair", "wake"};
+	static const char *const names[] = { "none", "put", "take", "observe", "acquire", "release",
+		"repair", "wake" };
 
 	return names[r];
 }

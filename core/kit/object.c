@@ -27,7 +27,7 @@ int pl_handle_find(const char *name, int *ret_end)
 	}
 	for (i = 1; i <= PL_HANDLES_MAX; i++)
 		if (c->handle[i].used && strlen(c->handle[i].name) == len &&
-		        !memcmp(c->handle[i].name, name, len)) {
+			!memcmp(c->handle[i].name, name, len)) {
 			if (ret_end)
 				*ret_end = end;
 			return i;
@@ -47,9 +47,9 @@ int pl_args_parse(const struct pl_arg *t, json_t *req, int64_t *v, char *why, si
 			continue;
 		v[i] = json_is_boolean(j) ? json_is_true(j) : json_integer_value(j);
 		if ((!json_is_integer(j) && !json_is_boolean(j)) || v[i] < t[i].min ||
-		        v[i] > t[i].max) {
+			v[i] > t[i].max) {
 			(void)snprintf(why, n, "'%s' must be an integer in [%lld, %lld]", t[i].name,
-			        (long long)t[i].min, (long long)t[i].max);
+				(long long)t[i].min, (long long)t[i].max);
 			return -EINVAL;
 		}
 	}
@@ -106,7 +106,7 @@ static void forget(struct pl_handle *h)
 		if (h->memfd >= 0)
 			(void)raw_close(h->memfd);
 	}
-	*h = (struct pl_handle){.memfd = -1};
+	*h = (struct pl_handle){ .memfd = -1 };
 }
 
 int pl_object_reset(struct pl_handle *h)
@@ -121,7 +121,7 @@ int pl_object_reset(struct pl_handle *h)
 static int give(struct pl_actor *a, int number)
 {
 	struct pl_handle *h = &c->handle[number];
-	struct pl_cmd m = {.kind = CMD_OPEN, .handle = (uint32_t)number, .obj = h->obj};
+	struct pl_cmd m = { .kind = CMD_OPEN, .handle = (uint32_t)number, .obj = h->obj };
 	int fds[PL_FDS_MAX + 1], n = 0, i;
 
 	(void)snprintf(m.name, sizeof m.name, "%s", h->sysname);
@@ -208,8 +208,8 @@ static struct pl_handle *prepare(int64_t id, json_t *req, int *ret_number)
 			h = &c->handle[ *ret_number = i];
 	if (!as || !*as || strlen(as) >= PL_HANDLE_NAME || strchr(as, '.') || strchr(as, '/'))
 		return pl_reply_err(id, "usage", true, NULL,
-		               "open needs 'as': a handle of 1 to 23 characters without '.' and "
-		               "'/'"),
+			       "open needs 'as': a handle of 1 to 23 characters without '.' and "
+			       "'/'"),
 		       NULL;
 	if (pl_handle_find(as, NULL) > 0)
 		return pl_reply_err(id, "usage", true, NULL, "handle '%s' is in use", as), NULL;
@@ -218,7 +218,7 @@ static struct pl_handle *prepare(int64_t id, json_t *req, int *ret_number)
 		       NULL;
 	if (v < 0)
 		return pl_reply_err(id, "usage", true, NULL, "no such variant: see hello"), NULL;
-	*h = (struct pl_handle){.memfd = -1, .obj = {.variant = v, .fd = {-1, -1}}};
+	*h = (struct pl_handle){ .memfd = -1, .obj = { .variant = v, .fd = { -1, -1 } } };
 	if (pl_args_parse(c->drv->open_args, req, h->args.v, why, sizeof why) < 0)
 		return pl_reply_err(id, "usage", true, NULL, "%s", why), NULL;
 	h->obj.create = !mode || strcmp(mode, "attach") != 0;
@@ -227,7 +227,7 @@ static struct pl_handle *prepare(int64_t id, json_t *req, int *ret_number)
 		(void)snprintf(h->sysname, sizeof h->sysname, "%s", name);
 	else if (c->drv->variants[v].caps & PL_NAMES)
 		(void)snprintf(h->sysname, sizeof h->sysname, "/plumb.%.24s.%u.%.20s", c->run,
-		        c->inst, as);
+			c->inst, as);
 	h->obj.name = h->sysname[0] ? h->sysname : NULL;
 	h->created = h->obj.create;
 	return h;
@@ -242,10 +242,10 @@ void pl_req_open(int64_t id, json_t *req)
 		return;
 	for (i = 0; i < (int)c->nactors; i++)
 		if (c->actor[i].alive && c->actor[i].kind == KIND_EXEC && !h->sysname[0] &&
-		        !c->drv->mem)
+			!c->drv->mem)
 			return pl_reply_err(id, "usage", true, NULL,
-			        "an exec actor exists: a descriptor without a name cannot reach "
-			        "it");
+				"an exec actor exists: a descriptor without a name cannot reach "
+				"it");
 	if (h->sysname[0] && h->obj.create)
 		journal(h->sysname);
 	r = c->drv->mem ? map_memory(h) : 0;
@@ -271,7 +271,7 @@ static int wanted(int64_t id, json_t *req, int *ret_end)
 
 	if (n < 0)
 		pl_reply_err(id, "usage", true, NULL,
-		        "'on' must name an open handle (and an end of it)");
+			"'on' must name an open handle (and an end of it)");
 	return n;
 }
 
@@ -303,7 +303,7 @@ static int unlink_name(const struct pl_handle *h)
 void pl_req_close(int64_t id, json_t *req)
 {
 	int number = wanted(id, req, NULL), i;
-	struct pl_cmd m = {.kind = CMD_CLOSE, .handle = (uint32_t)number};
+	struct pl_cmd m = { .kind = CMD_CLOSE, .handle = (uint32_t)number };
 
 	if (number < 0)
 		return;

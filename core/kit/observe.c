@@ -67,9 +67,9 @@ enum pl_rung pl_rung(void)
 
 	if (known >= 0)
 		return (enum pl_rung)known;
-	known = syscall_file_is_true()                          ? RUNG_SYSCALL
-	        : slurp("/proc/self/stat", buf, sizeof buf) > 0 ? RUNG_STAT
-	                                                        : RUNG_NONE;
+	known = syscall_file_is_true()				? RUNG_SYSCALL
+		: slurp("/proc/self/stat", buf, sizeof buf) > 0 ? RUNG_STAT
+								: RUNG_NONE;
 	return (enum pl_rung)known;
 }
 
@@ -77,7 +77,7 @@ int pl_observe(pid_t pid, pid_t tid, struct pl_sight *ret)
 {
 	char path[64], buf[512], *paren;
 
-	*ret = (struct pl_sight){.state = '?', .nr = -1};
+	*ret = (struct pl_sight){ .state = '?', .nr = -1 };
 	if (pl_rung() == RUNG_NONE)
 		return -ENOSYS;
 	(void)snprintf(path, sizeof path, "/proc/%d/task/%d/stat", pid, tid);

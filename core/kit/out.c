@@ -59,7 +59,7 @@ size_t pl_out_queued(void)
 
 void pl_out_drain(int64_t deadline)
 {
-	struct pollfd p = {.fd = pl_ctl.out, .events = POLLOUT};
+	struct pollfd p = { .fd = pl_ctl.out, .events = POLLOUT };
 
 	pl_out_flush();
 	while (pl_out_queued() > 0 && pl_now() < deadline) {
@@ -115,8 +115,8 @@ void pl_reply_err(int64_t id, const char *kind, bool definite, json_t *more, con
 	(void)json_object_set_new(e, "definite", json_boolean(definite));
 	(void)json_object_set_new(e, "msg", json_string(msg));
 	pl_out_line(json_pack("{sosIso}", "re", id < 0 ? json_null() : json_integer(id), "t",
-	                    pl_time(pl_now()), "err", e),
-	        false);
+			    pl_time(pl_now()), "err", e),
+		false);
 }
 
 void pl_event(const char *ev, json_t *fields)

@@ -21,7 +21,7 @@ static uint64_t unit_key(const struct pl_shared *s, unsigned actor)
 }
 
 void pl_unit_draw(const struct pl_shared *s, const struct pl_op *ops, unsigned actor, uint64_t unit,
-        unsigned *ret_do, int64_t *v)
+	unsigned *ret_do, int64_t *v)
 {
 	const struct pl_part *p = &s->part[actor];
 	uint64_t key = unit_key(s, actor), at = unit * (PL_ARGS_MAX + 2);
@@ -35,8 +35,8 @@ void pl_unit_draw(const struct pl_shared *s, const struct pl_op *ops, unsigned a
 	}
 	for (i = 0; i < PL_ARGS_MAX && ops[p->op[d]].arg[i].name; i++)
 		v[i] = p->arg[d][i].lo == p->arg[d][i].hi
-		               ? p->arg[d][i].lo
-		               : pl_rand_range(key, at + 1 + i, p->arg[d][i].lo, p->arg[d][i].hi);
+			       ? p->arg[d][i].lo
+			       : pl_rand_range(key, at + 1 + i, p->arg[d][i].lo, p->arg[d][i].hi);
 	v[PL_ARGS_MAX] = pl_rand_range(key, at + 7, p->timeout_ns.lo, p->timeout_ns.hi);
 	*ret_do = d;
 }
@@ -56,7 +56,7 @@ static void add_op(struct pl_part *p, unsigned index, uint32_t weight)
 	p->weight[d] = weight;
 	p->weights += weight;
 	for (i = 0; i < PL_ARGS_MAX; i++)
-		p->arg[d][i] = (struct pl_draw){c->ops[index].arg[i].lo, c->ops[index].arg[i].hi};
+		p->arg[d][i] = (struct pl_draw){ c->ops[index].arg[i].lo, c->ops[index].arg[i].hi };
 	p->ndo++;
 }
 
@@ -74,7 +74,8 @@ static struct pl_part *begin_part(unsigned id, int handle, uint32_t ops)
 	struct pl_part *p = &c->shared->part[id];
 
 	*p = (struct pl_part){
-	        .in = 1, .handle = (uint32_t)handle, .units = ops, .timeout_ns = {0, TIMEOUT_NS}};
+		.in = 1, .handle = (uint32_t)handle, .units = ops, .timeout_ns = { 0, TIMEOUT_NS }
+	};
 	return p;
 }
 
@@ -101,7 +102,7 @@ static int default_plan(int handle, uint32_t ops, char *why, size_t size)
 			add_role(p, PL_ACQUIRE);
 		else if (n == 1)
 			return (void)snprintf(
-			               why, size, "a default plan needs two actors: give a plan"),
+				       why, size, "a default plan needs two actors: give a plan"),
 			       -EINVAL;
 		else
 			add_role(p, i < n - takers ? PL_PUT : PL_TAKE);
@@ -114,7 +115,7 @@ static int read_draw(json_t *j, struct pl_draw *ret)
 	if (json_is_integer(j))
 		return ret->lo = ret->hi = json_integer_value(j), 0;
 	if (json_array_size(j) != 2 || !json_is_integer(json_array_get(j, 0)) ||
-	        !json_is_integer(json_array_get(j, 1)))
+		!json_is_integer(json_array_get(j, 1)))
 		return -EINVAL;
 	ret->lo = json_integer_value(json_array_get(j, 0));
 	ret->hi = json_integer_value(json_array_get(j, 1));
@@ -136,8 +137,8 @@ static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
 				break;
 		if (!name || i == c->nops || p->ndo == PL_DO_MAX)
 			return (void)snprintf(why, size,
-			               "plan: 'do' lists up to %d operations of this driver",
-			               PL_DO_MAX),
+				       "plan: 'do' lists up to %d operations of this driver",
+				       PL_DO_MAX),
 			       -EINVAL;
 		add_op(p, i, 1);
 	}
@@ -161,12 +162,12 @@ static int plan_args(struct pl_part *p, json_t *group, char *why, size_t size)
 			j = json_object_get(group, a->name);
 			if (j && (read_draw(j, w) < 0 || w->lo < a->min || w->hi > a->max))
 				return (void)snprintf(why, size,
-				               "plan: '%s' is a number or [low, high] in [%lld, "
-				               "%lld]",
-				               a->name, (long long)a->min, (long long)a->max),
+					       "plan: '%s' is a number or [low, high] in [%lld, "
+					       "%lld]",
+					       a->name, (long long)a->min, (long long)a->max),
 				       -EINVAL;
 			if (a->kind == PL_SIZE && c->ops[p->op[d]].role == PL_PUT &&
-			        w->lo < PL_MARK)
+				w->lo < PL_MARK)
 				w->lo = PL_MARK, w->hi = w->hi < PL_MARK ? PL_MARK : w->hi;
 		}
 	return 0;
@@ -183,7 +184,7 @@ static int plan_group(json_t *group, int handle, uint32_t ops, char *why, size_t
 		struct pl_part *p;
 
 		if (!json_is_integer(j) || id < 0 || id >= (json_int_t)c->nactors ||
-		        c->actor[id].retired)
+			c->actor[id].retired)
 			return (void)snprintf(why, size, "plan: no actor %lld", (long long)id),
 			       -EINVAL;
 		p = begin_part((unsigned)id, handle, ops);

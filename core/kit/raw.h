@@ -72,7 +72,7 @@ static inline long raw_poll(struct pollfd *p, unsigned n, int64_t timeout_ns, co
 {
 	struct {
 		long sec, nsec;
-	} ts = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+	} ts = { timeout_ns / 1000000000, timeout_ns % 1000000000 };
 
 	return syscall(SYS_ppoll, p, n, timeout_ns < 0 ? NULL : &ts, mask, 8);
 }

@@ -28,7 +28,7 @@ static bool plain_word(const char *s)
 {
 	return s && *s && strlen(s) < sizeof c->run &&
 	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") ==
-	               strlen(s);
+		       strlen(s);
 }
 
 static void take_dir(const char *dir)
@@ -36,7 +36,7 @@ static void take_dir(const char *dir)
 	struct stat st;
 
 	if (dir && *dir && strlen(dir) < sizeof c->dir && stat(dir, &st) == 0 &&
-	        S_ISDIR(st.st_mode))
+		S_ISDIR(st.st_mode))
 		(void)snprintf(c->dir, sizeof c->dir, "%s", dir);
 }
 
@@ -50,14 +50,14 @@ static void req_init(int64_t id, json_t *req)
 		return pl_reply_err(id, "usage", true, NULL, "init comes once");
 	if (json_integer_value(json_object_get(req, "proto")) != 1)
 		return pl_reply_err(
-		        id, "unsupported", true, NULL, "this driver speaks plumb/1 only");
+			id, "unsupported", true, NULL, "this driver speaks plumb/1 only");
 	if (!plain_word(run))
 		return pl_reply_err(
-		        id, "usage", true, NULL, "run must be 1 to 39 letters, digits, '-' or '_'");
+			id, "usage", true, NULL, "run must be 1 to 39 letters, digits, '-' or '_'");
 	(void)snprintf(c->run, sizeof c->run, "%s", run);
 	c->inst = (uint32_t)json_integer_value(json_object_get(req, "inst"));
 	c->seed = seed ? strtoull(seed, NULL, 16)
-	               : (uint64_t)json_integer_value(json_object_get(req, "seed"));
+		       : (uint64_t)json_integer_value(json_object_get(req, "seed"));
 	take_dir(json_string_value(json_object_get(req, "dir")));
 	c->shared->seed = c->seed, c->shared->inst = c->inst;
 	if (json_is_integer(t0))
@@ -84,18 +84,18 @@ static const struct {
 	void (*act)(int64_t id, json_t *req);
 	bool early; /* allowed before init */
 } requests[] = {
-        {"init", req_init, true},
-        {"ping", req_ping, true},
-        {"stop", req_stop, true},
-        {"open", pl_req_open},
-        {"release", pl_req_release},
-        {"close", pl_req_close},
-        {"actor", pl_req_actor},
-        {"call", pl_req_call},
-        {"cancel", pl_req_cancel},
-        {"run", pl_req_run},
-        {"status", pl_req_status, true},
-        {"fault", pl_req_fault},
+	{ "init", req_init, true },
+	{ "ping", req_ping, true },
+	{ "stop", req_stop, true },
+	{ "open", pl_req_open },
+	{ "release", pl_req_release },
+	{ "close", pl_req_close },
+	{ "actor", pl_req_actor },
+	{ "call", pl_req_call },
+	{ "cancel", pl_req_cancel },
+	{ "run", pl_req_run },
+	{ "status", pl_req_status, true },
+	{ "fault", pl_req_fault },
 };
 
 static void bad_line(const char *why)
@@ -124,8 +124,8 @@ void pl_request(const char *line, size_t len)
 	op = json_string_value(json_object_get(req, "op"));
 	if (!req || !json_is_integer(id) || json_integer_value(id) < 0 || !op) {
 		(void)snprintf(why, sizeof why, "not a request: %s",
-		        !req ? e.text
-		             : "an object with an integer 'id' >= 0 and a string 'op' is needed");
+			!req ? e.text
+			     : "an object with an integer 'id' >= 0 and a string 'op' is needed");
 		json_decref(req);
 		return bad_line(why);
 	}
@@ -135,8 +135,8 @@ void pl_request(const char *line, size_t len)
 			break;
 	if (i == sizeof requests / sizeof *requests)
 		pl_reply_err(json_integer_value(id), "unsupported", true,
-		        json_pack("{ss}", "hint", "ops are listed in the protocol's table"),
-		        "unknown op '%.40s'", op);
+			json_pack("{ss}", "hint", "ops are listed in the protocol's table"),
+			"unknown op '%.40s'", op);
 	else if (!c->inited && !requests[i].early)
 		pl_reply_err(json_integer_value(id), "usage", true, NULL, "init comes first");
 	else

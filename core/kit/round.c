@@ -36,7 +36,7 @@ struct pl_run {
 	uint64_t last_count;
 	/* what the reply tells */
 	uint64_t rounds, judged, unknown, violated, done, okay, fail, bytes, killed, pending,
-	        ordered, shorts, overlapped;
+		ordered, shorts, overlapped;
 	uint64_t done0, okay0, fail0, bytes0;
 	int64_t overhead_ns, check_ns;
 	char why[280];
@@ -56,13 +56,14 @@ bool pl_round_busy(void)
 
 const char *pl_round_state(void)
 {
-	static const char *const names[] = {"armed", "running", "running", "draining", "checking"};
+	static const char *const names[] = { "armed", "running", "running", "draining",
+		"checking" };
 
 	return c->job ? names[c->job->stage] : "idle";
 }
 
 void pl_control_note(
-        int op, unsigned actor, int64_t t_inv, int64_t t_ret, int64_t ret, uint64_t aux)
+	int op, unsigned actor, int64_t t_inv, int64_t t_ret, int64_t ret, uint64_t aux)
 {
 	struct pl_hist_head *h;
 	uint64_t n;
@@ -75,16 +76,16 @@ void pl_control_note(
 		h->flags |= PL_HIST_FULL;
 		return;
 	}
-	pl_recs(h)[n] = (struct pl_rec){.seq = (uint32_t)n,
-	        .actor = PL_CONTROL,
-	        .op = (uint8_t)op,
-	        .state = PL_INFO,
-	        .t_invoke = t_inv,
-	        .t_return = t_ret,
-	        .ret = ret,
-	        .token = actor,
-	        .aux = aux,
-	        .handle = (uint32_t)c->job->handle};
+	pl_recs(h)[n] = (struct pl_rec){ .seq = (uint32_t)n,
+		.actor = PL_CONTROL,
+		.op = (uint8_t)op,
+		.state = PL_INFO,
+		.t_invoke = t_inv,
+		.t_return = t_ret,
+		.ret = ret,
+		.token = actor,
+		.aux = aux,
+		.handle = (uint32_t)c->job->handle };
 	h->head = n + 1;
 }
 
@@ -116,23 +117,23 @@ static void totals(uint64_t *done, uint64_t *okay, uint64_t *fail, uint64_t *byt
 
 static json_t *summary(struct pl_run *j)
 {
-	const char *verdict = j->violated                ? "violated"
-	                      : j->unknown || !j->judged ? "unknown"
-	                                                 : "held";
+	const char *verdict = j->violated		 ? "violated"
+			      : j->unknown || !j->judged ? "unknown"
+							 : "held";
 	json_t *o;
 
 	totals(&j->done, &j->okay, &j->fail, &j->bytes);
 	o = json_pack("{sIsIsIsIsIsIsIsIsI}", "rounds", (json_int_t)j->rounds, "judged",
-	        (json_int_t)j->judged, "unknown", (json_int_t)j->unknown, "violated",
-	        (json_int_t)j->violated, "done", (json_int_t)(j->done - j->done0), "okay",
-	        (json_int_t)(j->okay - j->okay0), "fail", (json_int_t)(j->fail - j->fail0), "bytes",
-	        (json_int_t)(j->bytes - j->bytes0), "pending", (json_int_t)j->pending);
+		(json_int_t)j->judged, "unknown", (json_int_t)j->unknown, "violated",
+		(json_int_t)j->violated, "done", (json_int_t)(j->done - j->done0), "okay",
+		(json_int_t)(j->okay - j->okay0), "fail", (json_int_t)(j->fail - j->fail0), "bytes",
+		(json_int_t)(j->bytes - j->bytes0), "pending", (json_int_t)j->pending);
 	(void)json_object_update_new(o,
-	        json_pack("{sIsIsIsIsIsIsIss}", "killed", (json_int_t)j->killed, "ordered",
-	                (json_int_t)j->ordered, "short", (json_int_t)j->shorts, "overlapped",
-	                (json_int_t)j->overlapped, "elapsed_ns", (json_int_t)(pl_now() - j->begun),
-	                "round_ns", (json_int_t)j->overhead_ns, "check_ns", (json_int_t)j->check_ns,
-	                "verdict", verdict));
+		json_pack("{sIsIsIsIsIsIsIss}", "killed", (json_int_t)j->killed, "ordered",
+			(json_int_t)j->ordered, "short", (json_int_t)j->shorts, "overlapped",
+			(json_int_t)j->overlapped, "elapsed_ns", (json_int_t)(pl_now() - j->begun),
+			"round_ns", (json_int_t)j->overhead_ns, "check_ns", (json_int_t)j->check_ns,
+			"verdict", verdict));
 	if (j->why[0])
 		(void)json_object_set_new(o, "why", json_string(j->why));
 	if (j->cancel)
@@ -168,7 +169,7 @@ static void fail_run(const char *why)
 
 static int enlist(unsigned i)
 {
-	struct pl_cmd m = {.kind = CMD_RUN, .go = atomic_load(&c->shared->slot[i].go)};
+	struct pl_cmd m = { .kind = CMD_RUN, .go = atomic_load(&c->shared->slot[i].go) };
 
 	return pl_chan_send(c->actor[i].chan, &m, sizeof m, NULL, 0);
 }
@@ -243,7 +244,7 @@ static void try_round(void)
 		char why[120];
 
 		(void)snprintf(
-		        why, sizeof why, "an actor that died cannot be replaced: %s", strerror(-r));
+			why, sizeof why, "an actor that died cannot be replaced: %s", strerror(-r));
 		return fail_run(why);
 	}
 	if (r == 0)
@@ -259,7 +260,7 @@ static void next_round(void)
 	struct pl_run *j = c->job;
 	int64_t now = pl_now();
 	bool over = j->cancel || (j->rounds_wanted && j->rounds >= j->rounds_wanted) ||
-	            (j->for_ns && now - j->begun >= j->for_ns);
+		    (j->for_ns && now - j->begun >= j->for_ns);
 
 	if (over && !j->dirty && !j->spoilt)
 		return finish();
@@ -311,12 +312,12 @@ static void take_verdict(const struct pl_verdict *v)
 void pl_round_checked(int status)
 {
 	struct pl_run *j = c->job;
-	struct pl_verdict none = {.outcome = PL_UNKNOWN, .rule = "CHECKER"};
+	struct pl_verdict none = { .outcome = PL_UNKNOWN, .rule = "CHECKER" };
 
 	if (!j)
 		return;
 	(void)snprintf(
-	        none.text, sizeof none.text, "the checker ended with wait status 0x%x", status);
+		none.text, sizeof none.text, "the checker ended with wait status 0x%x", status);
 	j->check_ns += pl_now() - j->stage_begun;
 	j->rounds++;
 	if (j->cleaning)
@@ -349,7 +350,7 @@ static void drain(void)
 
 	for (i = 0; i < c->nactors; i++)
 		if (takes_part(i) && c->actor[i].alive && !c->actor[i].dying &&
-		        !c->actor[i].stopped)
+			!c->actor[i].stopped)
 			break;
 	if (i == c->nactors || !has_drain())
 		return check();
@@ -413,7 +414,7 @@ static bool in_its_call(const struct pl_slot *s, const struct pl_sight *v)
 	if (v->nr < 0)
 		return false;
 	return s->mem ? v->arg0 >= s->mem && v->arg0 < s->mem + s->mem_len
-	              : v->arg0 == (uint64_t)s->fd;
+		      : v->arg0 == (uint64_t)s->fd;
 }
 
 /* Is every participant parked, dead, or asleep in its call on its object with nothing to end the
@@ -433,7 +434,7 @@ static bool look(struct look *l)
 		if (!(l->in_op[i] & 1) || s->timed || c->actor[i].dying || c->actor[i].stopped)
 			return false;
 		if (pl_observe(c->actor[i].pid, s->tid, &v) < 0 || v.state != 'S' ||
-		        !in_its_call(s, &v))
+			!in_its_call(s, &v))
 			return false;
 		if (atomic_load(&s->in_op) != l->in_op[i])
 			return false;
@@ -448,8 +449,8 @@ static void read_level(void)
 	int64_t t = pl_now();
 
 	for (op = c->ops; op->name; op++) {
-		struct pl_args a = {.fd = h->obj.fd[0]};
-		struct pl_result r = {0};
+		struct pl_args a = { .fd = h->obj.fd[0] };
+		struct pl_result r = { 0 };
 
 		if (!(op->how & PL_LEVEL) || a.fd < 0)
 			continue;
@@ -485,7 +486,7 @@ static void kick(int64_t now)
 		struct pl_slot *s = &c->shared->slot[i];
 
 		if (!takes_part(i) || !c->actor[i].alive || c->actor[i].dying ||
-		        atomic_load(&s->parked))
+			atomic_load(&s->parked))
 			continue;
 		if (c->ops[s->op].how & PL_NOCANCEL) {
 			pl_kill_actor(i, true);
@@ -505,7 +506,7 @@ static void give_up(void)
 
 	for (i = 0; i < c->nactors; i++)
 		if (takes_part(i) && c->actor[i].alive &&
-		        !atomic_load(&c->shared->slot[i].parked)) {
+			!atomic_load(&c->shared->slot[i].parked)) {
 			(void)json_array_append_new(ids, json_integer(i));
 			pl_kill_actor(i, true);
 		}
@@ -614,9 +615,9 @@ void pl_req_run(int64_t id, json_t *req)
 	sched = pl_sched_parse(how ? how : "free");
 	if (handle < 0 || sched < 0 || c->job || idle_actors() < 0)
 		return pl_reply_err(id, "usage", true, NULL, "%s",
-		        handle < 0  ? "'on' must name an open handle"
-		        : sched < 0 ? "sched is free or noise"
-		                    : "a run or a call is under way");
+			handle < 0  ? "'on' must name an open handle"
+			: sched < 0 ? "sched is free or noise"
+				    : "a run or a call is under way");
 	if (!positive(req, "rounds") && !positive(req, "for_ms"))
 		return pl_reply_err(id, "usage", true, NULL, "run needs rounds or for_ms");
 	ops = ops ? ops : PL_OPS_DEFAULT;
@@ -653,5 +654,5 @@ void pl_round_abandon(void)
 {
 	if (c->job)
 		pl_reply_err(c->job->id, "canceled", false, NULL, "stopped in round %u",
-		        c->shared->round);
+			c->shared->round);
 }

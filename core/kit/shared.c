@@ -24,7 +24,7 @@ size_t pl_shared_size(void)
 struct pl_shared *pl_shared_map(int fd)
 {
 	void *p = mmap(
-	        NULL, pl_shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+		NULL, pl_shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
@@ -43,5 +43,5 @@ void pl_shared_forget(struct pl_shared *s, int fd)
 {
 	(void)s;
 	(void)syscall(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-	        (long)state_size(), (long)(pl_shared_size() - state_size()));
+		(long)state_size(), (long)(pl_shared_size() - state_size()));
 }

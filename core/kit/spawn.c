@@ -36,10 +36,10 @@ static void place_actor(unsigned id, enum pl_place place)
 	int cpu, n = 0, want;
 
 	if (place == PLACE_FREE || sched_getaffinity(0, sizeof all, &all) < 0 ||
-	        CPU_COUNT(&all) < 1)
+		CPU_COUNT(&all) < 1)
 		return;
 	want = place == PLACE_SAME ? (int)(c->inst % (unsigned)CPU_COUNT(&all))
-	                           : (int)((c->inst + id) % (unsigned)CPU_COUNT(&all));
+				   : (int)((c->inst + id) % (unsigned)CPU_COUNT(&all));
 	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &all) && n++ == want) {
 			CPU_ZERO(&one);
@@ -59,7 +59,7 @@ static void fill_env(struct pl_env *e, unsigned id, int chan)
 	e->id = id, e->incarnation = c->actor[id].incarnation;
 	e->chan = chan, e->bell = c->bell, e->sharedfd = c->sharedfd;
 	for (i = 1; i <= PL_HANDLES_MAX; i++) {
-		e->obj[i] = (struct pl_obj){.fd = {-1, -1}};
+		e->obj[i] = (struct pl_obj){ .fd = { -1, -1 } };
 		if (c->handle[i].used && !c->handle[i].local)
 			e->obj[i] = c->handle[i].obj;
 	}
@@ -148,7 +148,7 @@ static void tell_started(const struct host_plan *h)
 	for (i = 0; i < h->n; i++)
 		if (c->actor[h->id[i]].incarnation > 0)
 			pl_event("actor", json_pack("{sisiss}", "actor", (int)h->id[i], "pid",
-			                          (int)c->actor[h->id[i]].pid, "is", "started"));
+						  (int)c->actor[h->id[i]].pid, "is", "started"));
 }
 
 /* One process for the actors in h. */
@@ -199,14 +199,14 @@ static int start(struct host_plan *h)
 
 int pl_spawn(unsigned id)
 {
-	struct host_plan h = {0};
+	struct host_plan h = { 0 };
 	unsigned i;
 
 	for (i = 0; i < c->nactors; i++)
 		if (i == id ||
-		        (c->actor[id].kind == KIND_THREAD && c->actor[i].kind == KIND_THREAD &&
-		                c->actor[i].host == c->actor[id].host && !c->actor[i].alive &&
-		                !c->actor[i].retired))
+			(c->actor[id].kind == KIND_THREAD && c->actor[i].kind == KIND_THREAD &&
+				c->actor[i].host == c->actor[id].host && !c->actor[i].alive &&
+				!c->actor[i].retired))
 			h.id[h.n++] = i;
 	for (i = 0; i < h.n; i++)
 		c->actor[h.id[i]].incarnation++;
@@ -215,7 +215,7 @@ int pl_spawn(unsigned id)
 
 static int parse_kind(const char *s, enum pl_kind *ret)
 {
-	static const char *const names[] = {"process", "thread", "exec"};
+	static const char *const names[] = { "process", "thread", "exec" };
 	unsigned i;
 
 	for (i = 0; i < 3; i++)
@@ -228,32 +228,32 @@ static int parse_kind(const char *s, enum pl_kind *ret)
 
 static enum pl_place parse_place(const char *s)
 {
-	return !s                     ? PLACE_FREE
+	return !s		      ? PLACE_FREE
 	       : !strcmp(s, "same")   ? PLACE_SAME
 	       : !strcmp(s, "spread") ? PLACE_SPREAD
-	                              : PLACE_FREE;
+				      : PLACE_FREE;
 }
 
 static int make(unsigned n, enum pl_kind kind, enum pl_place place, unsigned *ret_first)
 {
-	struct host_plan h = {0};
+	struct host_plan h = { 0 };
 	unsigned i, first = c->nactors;
 	int r = 0;
 
 	*ret_first = first;
 	for (i = first; i < first + n; i++) {
-		c->actor[i] = (struct pl_actor){.used = true,
-		        .kind = kind,
-		        .place = place,
-		        .chan = -1,
-		        .host = kind == KIND_THREAD ? (int)first : (int)i};
+		c->actor[i] = (struct pl_actor){ .used = true,
+			.kind = kind,
+			.place = place,
+			.chan = -1,
+			.host = kind == KIND_THREAD ? (int)first : (int)i };
 		h.id[h.n++] = i;
 	}
 	c->nactors = first + n;
 	if (kind == KIND_THREAD)
 		return start(&h);
 	for (i = first; i < first + n && r == 0; i++) {
-		struct host_plan one = {.n = 1, .id = {i}};
+		struct host_plan one = { .n = 1, .id = { i } };
 
 		r = start(&one);
 	}
@@ -284,20 +284,20 @@ void pl_req_actor(int64_t id, json_t *req)
 		return pl_reply_err(id, "usage", true, NULL, "kind is process, thread or exec");
 	if (n < 1 || n > (json_int_t)(PL_ACTORS_MAX - c->nactors))
 		return pl_reply_err(id, "usage", true, NULL,
-		        "n must be 1 to %u (%u of %d ids are used)", PL_ACTORS_MAX - c->nactors,
-		        c->nactors, PL_ACTORS_MAX);
+			"n must be 1 to %u (%u of %d ids are used)", PL_ACTORS_MAX - c->nactors,
+			c->nactors, PL_ACTORS_MAX);
 	r = make((unsigned)n, kind, parse_place(json_string_value(json_object_get(req, "place"))),
-	        &first);
+		&first);
 	if (r < 0) {
 		unmake(first);
 		if (r == -EOPNOTSUPP)
 			return pl_reply_err(id, "usage", true, NULL,
-			        "an open descriptor has no name: it cannot reach an actor of kind "
-			        "exec");
+				"an open descriptor has no name: it cannot reach an actor of kind "
+				"exec");
 		return pl_reply_err(id, "os", true,
-		        json_pack("{ssssss}", "name", pl_errno_name(-r), "call", "fork", "limit",
-		                pl_limit_of(-r) ? pl_limit_of(-r) : "processes"),
-		        "cannot start actors: %s", strerror(-r));
+			json_pack("{ssssss}", "name", pl_errno_name(-r), "call", "fork", "limit",
+				pl_limit_of(-r) ? pl_limit_of(-r) : "processes"),
+			"cannot start actors: %s", strerror(-r));
 	}
 	ids = json_array(), pids = json_array();
 	for (i = first; i < c->nactors; i++) {
@@ -336,10 +336,10 @@ static void buried(unsigned id, int status, int64_t when)
 	atomic_store(&c->shared->slot[id].phase, PHASE_NONE);
 	pl_control_note(PL_OP_REAP, id, when, when, status, 0);
 	(void)json_object_set_new(
-	        e, "is", json_string(WIFSIGNALED(status) ? "signalled" : "exited"));
+		e, "is", json_string(WIFSIGNALED(status) ? "signalled" : "exited"));
 	if (WIFSIGNALED(status))
 		(void)json_object_set_new(
-		        e, "signal", json_string(pl_signal_name(WTERMSIG(status))));
+			e, "signal", json_string(pl_signal_name(WTERMSIG(status))));
 	else
 		(void)json_object_set_new(e, "status", json_integer(WEXITSTATUS(status)));
 	(void)json_object_set_new(e, "asked", json_boolean(a->asked));
@@ -404,7 +404,7 @@ int pl_exec_main(int argc, char **argv, const struct pl_driver *d)
 		return 2;
 	e.slot = &e.shared->slot[e.id];
 	for (i = 0; i <= PL_HANDLES_MAX; i++)
-		e.obj[i] = (struct pl_obj){.fd = {-1, -1}};
+		e.obj[i] = (struct pl_obj){ .fd = { -1, -1 } };
 	pl_actor_signals();
 	for (i = 0; i < 3; i++)
 		(void)syscall(SYS_fcntl, atoi(argv[4 + i]), F_SETFD, FD_CLOEXEC);

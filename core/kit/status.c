@@ -37,7 +37,7 @@ static void see(json_t *o, unsigned id)
 	(void)json_object_set_new(o, "in", json_string(pl_syscall_name(sight.nr)));
 	if (s->mem)
 		(void)json_object_set_new(
-		        o, "addr", json_integer((json_int_t)(sight.arg0 - s->mem)));
+			o, "addr", json_integer((json_int_t)(sight.arg0 - s->mem)));
 	else if (sight.arg0 == (uint64_t)s->fd)
 		(void)json_object_set_new(o, "fd", json_integer(s->fd));
 }
@@ -87,7 +87,7 @@ static int open_fds(void)
 
 void pl_req_status(int64_t id, json_t *req)
 {
-	static const char *const rungs[] = {"none", "stat", "syscall"};
+	static const char *const rungs[] = { "none", "stat", "syscall" };
 	json_t *handles = json_array();
 	int i;
 
@@ -95,7 +95,7 @@ void pl_req_status(int64_t id, json_t *req)
 		if (c->handle[i].used)
 			(void)json_array_append_new(handles, json_string(c->handle[i].name));
 	pl_reply(id, json_pack("{sssisosososisisi}", "state", pl_round_state(), "round",
-	                     (int)c->shared->round, "actors", actors(), "handles", handles, "rung",
-	                     json_string(rungs[pl_rung()]), "rss_kib", (int)rss_kib(), "fds",
-	                     open_fds(), "queued", (int)pl_out_queued()));
+			     (int)c->shared->round, "actors", actors(), "handles", handles, "rung",
+			     json_string(rungs[pl_rung()]), "rss_kib", (int)rss_kib(), "fds",
+			     open_fds(), "queued", (int)pl_out_queued()));
 }

@@ -45,7 +45,7 @@ static json_t *latencies(void)
 		lat[i] = 0;
 	}
 	return json_pack(
-	        "{sIsIsI}", "p50", (json_int_t)p50, "p99", (json_int_t)p99, "max", (json_int_t)max);
+		"{sIsIsI}", "p50", (json_int_t)p50, "p99", (json_int_t)p99, "max", (json_int_t)max);
 }
 
 static json_t *blocked(void)
@@ -75,11 +75,11 @@ void pl_tick(int64_t now)
 		fail += atomic_load(&s->fail), bytes += atomic_load(&s->bytes);
 	}
 	pl_event("tick",
-	        json_pack("{sIsIsIsIsIsoso}", "done", (json_int_t)(done - told.done), "okay",
-	                (json_int_t)(okay - told.okay), "fail", (json_int_t)(fail - told.fail),
-	                "bytes", (json_int_t)(bytes - told.bytes), "rounds",
-	                (json_int_t)(rounds - told.rounds), "blocked", blocked(), "lat_ns",
-	                latencies()));
+		json_pack("{sIsIsIsIsIsoso}", "done", (json_int_t)(done - told.done), "okay",
+			(json_int_t)(okay - told.okay), "fail", (json_int_t)(fail - told.fail),
+			"bytes", (json_int_t)(bytes - told.bytes), "rounds",
+			(json_int_t)(rounds - told.rounds), "blocked", blocked(), "lat_ns",
+			latencies()));
 	told.done = done, told.okay = okay, told.fail = fail, told.bytes = bytes,
 	told.rounds = rounds;
 	c->next_tick += c->tick_ns;

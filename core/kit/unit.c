@@ -31,7 +31,7 @@ struct worker {
 static inline void bump(_Atomic uint64_t *a, uint64_t by)
 {
 	atomic_store_explicit(
-	        a, atomic_load_explicit(a, memory_order_relaxed) + by, memory_order_relaxed);
+		a, atomic_load_explicit(a, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
 static bool given_up(const struct worker *w)
@@ -57,7 +57,7 @@ static void count(struct worker *w, const struct pl_op *op, long ret)
 /* Both halves of a record around the call. The caller completes token and state of what was taken.
  */
 static long perform(struct worker *w, const struct pl_op *op, const struct pl_args *a,
-        struct pl_result *r, uint64_t token, uint64_t aux)
+	struct pl_result *r, uint64_t token, uint64_t aux)
 {
 	struct pl_rec *rec = &w->rec[w->n];
 	struct pl_slot *s = w->e->slot;
@@ -68,21 +68,21 @@ static long perform(struct worker *w, const struct pl_op *op, const struct pl_ar
 
 		w->last = fresh ? fresh : w->last;
 	}
-	*rec = (struct pl_rec){.seq = w->n,
-	        .actor = (uint16_t)w->e->id,
-	        .op = (uint8_t)(op - w->e->ops),
-	        .state = PL_INVOKED,
-	        .t_invoke = w->last,
-	        .handle = w->part->handle,
-	        .token = token,
-	        .aux = aux,
-	        .len = (uint32_t)a->len};
+	*rec = (struct pl_rec){ .seq = w->n,
+		.actor = (uint16_t)w->e->id,
+		.op = (uint8_t)(op - w->e->ops),
+		.state = PL_INVOKED,
+		.t_invoke = w->last,
+		.handle = w->part->handle,
+		.token = token,
+		.aux = aux,
+		.len = (uint32_t)a->len };
 	s->rec = w->n;
 	s->since = w->last;
 	pl_slot_enter(w->e, w->obj, op, a->fd);
 	__atomic_store_n(&w->head->head, ++w->n, __ATOMIC_RELEASE);
 	atomic_store_explicit(&s->in_op, atomic_load_explicit(&s->in_op, memory_order_relaxed) + 1,
-	        memory_order_release);
+		memory_order_release);
 	if (op->how & PL_USER)
 		atomic_thread_fence(memory_order_seq_cst);
 	errno = 0;
@@ -92,7 +92,7 @@ static long perform(struct worker *w, const struct pl_op *op, const struct pl_ar
 		atomic_thread_fence(memory_order_seq_cst);
 	w->last = pl_now();
 	atomic_store_explicit(&s->in_op, atomic_load_explicit(&s->in_op, memory_order_relaxed) + 1,
-	        memory_order_release);
+		memory_order_release);
 	rec->t_return = w->last;
 	rec->ret = ret;
 	rec->err = w->err;
@@ -126,9 +126,9 @@ static enum next after_failure(const struct worker *w)
 }
 
 static struct pl_args args_for(
-        struct worker *w, const struct pl_op *op, const int64_t *v, size_t *ret_len)
+	struct worker *w, const struct pl_op *op, const int64_t *v, size_t *ret_len)
 {
-	struct pl_args a = {0};
+	struct pl_args a = { 0 };
 	int i;
 
 	memcpy(a.v, v, sizeof a.v);
@@ -159,7 +159,7 @@ static enum next put_unit(struct worker *w, const struct pl_op *op, const int64_
 	(void)pl_arg_of(op, PL_TAG, &tag);
 	pl_payload_fill(a.buf, w->e->shared->seed, token, 0, total, total);
 	for (;;) {
-		struct pl_result r = {.tag = tag >= 0 ? (uint64_t)v[tag] : 0};
+		struct pl_result r = { .tag = tag >= 0 ? (uint64_t)v[tag] : 0 };
 		uint64_t aux = w->stream ? off : r.tag;
 		long ret;
 		enum next n;
@@ -196,16 +196,16 @@ static void log_extents(struct worker *w, const char *buf, size_t len)
 		do { /* a fragment longer than `raw` is told in two */
 			struct pl_more *m = (struct pl_more *)&w->rec[w->n];
 			size_t n = p.kind == PL_FRAGMENT && left > sizeof m->raw ? sizeof m->raw
-			                                                         : left;
+										 : left;
 
-			*m = (struct pl_more){.seq = w->n,
-			        .actor = (uint16_t)w->e->id,
-			        .state = PL_MORE,
-			        .kind = (uint8_t)p.kind,
-			        .len = (uint32_t)n,
-			        .token = p.token,
-			        .offset = (uint32_t)p.offset,
-			        .total = (uint32_t)p.total};
+			*m = (struct pl_more){ .seq = w->n,
+				.actor = (uint16_t)w->e->id,
+				.state = PL_MORE,
+				.kind = (uint8_t)p.kind,
+				.len = (uint32_t)n,
+				.token = p.token,
+				.offset = (uint32_t)p.offset,
+				.total = (uint32_t)p.total };
 			if (p.kind != PL_EXTENT)
 				memcpy(m->raw, buf + from, n < sizeof m->raw ? n : sizeof m->raw);
 			w->n++;
@@ -217,7 +217,7 @@ static void log_extents(struct worker *w, const char *buf, size_t len)
 
 static long take(struct worker *w, const struct pl_op *op, struct pl_args *a)
 {
-	struct pl_result r = {0};
+	struct pl_result r = { 0 };
 	long ret = perform(w, op, a, &r, 0, 0);
 	struct pl_rec *rec = &w->rec[w->n - 1];
 
@@ -236,7 +236,7 @@ static long take(struct worker *w, const struct pl_op *op, struct pl_args *a)
 
 /* Takes one payload, or up to `most` bytes of a stream. */
 static enum next take_unit(struct worker *w, const struct pl_op *op, const int64_t *v,
-        uint64_t most, uint64_t *ret_got)
+	uint64_t most, uint64_t *ret_got)
 {
 	size_t len;
 	struct pl_args a = args_for(w, op, v, &len);
@@ -273,7 +273,7 @@ static const struct pl_op *op_of_role(const struct worker *w, enum pl_role role)
 
 static long simple(struct worker *w, const struct pl_op *op, const int64_t *v)
 {
-	struct pl_result r = {0};
+	struct pl_result r = { 0 };
 	size_t len;
 	struct pl_args a = args_for(w, op, v, &len);
 	long ret;
@@ -291,7 +291,7 @@ static long simple(struct worker *w, const struct pl_op *op, const int64_t *v)
 static enum next lock_unit(struct worker *w, const struct pl_op *op, const int64_t *v)
 {
 	const struct pl_op *release = op_of_role(w, PL_RELEASE), *repair = op_of_role(w, PL_REPAIR);
-	int64_t plain[PL_ARGS_MAX + 1] = {0};
+	int64_t plain[PL_ARGS_MAX + 1] = { 0 };
 	int i;
 
 	if (!room_for(w, 0))
@@ -308,7 +308,7 @@ static enum next lock_unit(struct worker *w, const struct pl_op *op, const int64
 }
 
 static enum next one(
-        struct worker *w, unsigned d, const int64_t *v, uint64_t left, uint64_t *ret_got)
+	struct worker *w, unsigned d, const int64_t *v, uint64_t left, uint64_t *ret_got)
 {
 	const struct pl_op *op = &w->e->ops[w->part->op[d]];
 
@@ -353,7 +353,7 @@ static void work(struct worker *w)
 static void drain(struct worker *w)
 {
 	const struct pl_op *op;
-	int64_t v[PL_ARGS_MAX + 1] = {0};
+	int64_t v[PL_ARGS_MAX + 1] = { 0 };
 	struct pl_args a;
 	size_t len;
 	int i;
@@ -365,12 +365,12 @@ static void drain(struct worker *w)
 		v[i] = op->arg[i].hi;
 	a = args_for(w, op, v, &len);
 	for (;;) {
-		struct pollfd p = {.fd = a.fd, .events = POLLIN};
+		struct pollfd p = { .fd = a.fd, .events = POLLIN };
 
 		if (!room_for(w, a.len))
 			return;
 		if (op->how & PL_TIMED)
-			a.deadline = (struct timespec){0};
+			a.deadline = (struct timespec){ 0 };
 		else if (raw_poll(&p, 1, 0, NULL) == 0 || !(p.revents & POLLIN))
 			break;
 		if (take(w, op, &a) == 0 && w->stream)
@@ -387,19 +387,19 @@ static void prepare(struct worker *w, struct pl_env *e)
 {
 	struct pl_shared *s = e->shared;
 
-	*w = (struct worker){.e = e,
-	        .part = &s->part[e->id],
-	        .head = pl_hist(s, e->id),
-	        .stream = s->model == PL_MODEL_STREAM,
-	        .key = pl_unit_key(s, e->id),
-	        .before = pl_sched_before((enum pl_sched)s->sched)};
+	*w = (struct worker){ .e = e,
+		.part = &s->part[e->id],
+		.head = pl_hist(s, e->id),
+		.stream = s->model == PL_MODEL_STREAM,
+		.key = pl_unit_key(s, e->id),
+		.before = pl_sched_before((enum pl_sched)s->sched) };
 	w->obj = &e->obj[w->part->handle];
 	w->rec = pl_recs(w->head);
 	w->n = (uint32_t)__atomic_load_n(&w->head->head, __ATOMIC_RELAXED);
 	if (s->stage == STAGE_WORK) /* page faults belong before the start, not into an operation */
 		(void)madvise(w->head,
-		        PL_HIST_HEAD + (size_t)w->part->quota * 2 * PL_REC % (PL_RECS_MAX * PL_REC),
-		        23 /* MADV_POPULATE_WRITE, since Linux 5.14 */);
+			PL_HIST_HEAD + (size_t)w->part->quota * 2 * PL_REC % (PL_RECS_MAX * PL_REC),
+			23 /* MADV_POPULATE_WRITE, since Linux 5.14 */);
 }
 
 static void wait_for_start(const struct pl_shared *s)

@@ -33,7 +33,7 @@ static int64_t noise(uint64_t key, uint64_t index)
 static const struct {
 	const char *name;
 	pl_sched_fn *before;
-} scheds[] = {[PL_SCHED_FREE] = {"free", NULL}, [PL_SCHED_NOISE] = {"noise", noise}};
+} scheds[] = { [PL_SCHED_FREE] = { "free", NULL }, [PL_SCHED_NOISE] = { "noise", noise } };
 
 pl_sched_fn *pl_sched_before(enum pl_sched s)
 {

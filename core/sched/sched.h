@@ -17,6 +17,6 @@ enum pl_sched { PL_SCHED_FREE, PL_SCHED_NOISE };
 typedef int64_t pl_sched_fn(uint64_t key, uint64_t index);
 
 pl_sched_fn *pl_sched_before(enum pl_sched s); /* NULL for FREE: no call at all */
-int pl_sched_parse(const char *name);          /* -EINVAL: no such scheduler */
+int pl_sched_parse(const char *name);	       /* -EINVAL: no such scheduler */
 
 #endif
