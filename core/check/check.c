@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * From logs to a verdict: load, hand to the model's checker, ask for lost wake-ups.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef void checker(struct pl_case *c);
+
+static checker *const checkers[] = {
+	[PL_MODEL_NONE] = pl_check_none,
+	[PL_MODEL_FIFO] = pl_check_fifo,
+	[PL_MODEL_PRIORITY] = pl_check_priority,
+	[PL_MODEL_LOCK] = pl_check_lock,
+	[PL_MODEL_STREAM] = pl_check_stream,
+};
+
+/* Counts, and settles that the records make a history at all. */
+void pl_check_none(struct pl_case *c)
+{
+	struct pl_merge *m = pl_merge_new(c, true);
+	struct pl_event e;
+
+	if (!m) {
+		c->nomem = true;
+		return;
+	}
+	while (pl_merge_next(m, &e))
+		;
+	pl_merge_free(m);
+}
+
+void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, struct pl_verdict *ret)
+{
+	struct pl_case c = { .v = ret, .clock_error = clock_error_ns };
+
+	*ret = (struct pl_verdict){ .outcome = PL_HELD, .slack_ns = -1 };
+	if (pl_load(&c, logs, nlogs) == 0) {
+		if (c.head->model < sizeof checkers / sizeof *checkers)
+			checkers[c.head->model](&c);
+		else
+			pl_unknown(&c, "MODEL", "the history's model is not known here");
+		if (ret->outcome != PL_VIOLATED && !c.broken && !c.nomem)
+			pl_check_liveness(&c);
+		if (c.broken || c.nomem) {
+			ret->outcome = PL_HELD;
+			ret->nwit = 0;
+			pl_unknown(&c, c.broken ? "RECORDS" : "MEMORY",
+				c.broken ? c.broken : "out of memory");
+		}
+	}
+	free(c.actor);
+	free(c.time);
+	free(c.whose);
+}
+
+int pl_lat_bucket(int64_t ns)
+{
+	int log;
+
+	if (ns <= 1)
+		return 0;
+	log = 63 - __builtin_clzll((unsigned long long)ns);
+	log = 2 * log + (int)(ns >> (log - 1) & 1);
+	return log < 80 ? log : 79;
+}
+
+int64_t pl_lat_edge(int bucket)
+{
+	int64_t low;
+
+	if (bucket <= 0)
+		return 0;
+	if (bucket >= 80)
+		bucket = 79;
+	low = (int64_t)1 << bucket / 2;
+	return bucket & 1 ? low + low / 2 : low;
+}
+
+const char *pl_outcome_name(enum pl_outcome o)
+{
+	static const char *const name[] = { "held", "violated", "unknown" };
+
+	return (unsigned)o < 3 ? name[o] : "?";
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lost wake-ups, judged at the instant at which nothing in the round moved any more.
+ *
+ *   LOSTWAKE  an actor slept in a take although something could be taken, in a put although there
+ * was certainly room for it, in an acquire although nobody could hold the lock (hunting.md;
+ * checking.md §0.6)
+ *
+ * Control has read the object's level and seen the sleepers, before it signalled anybody. If it saw
+ * sleep only by the state letter of a process, that is no proof: unknown.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+
+/* The sleeper's record, if it really slept until control signalled it. */
+static const struct pl_rec *sleeping(
+	const struct pl_case *c, const struct pl_rec *asleep, int *ret_who)
+{
+	int who = pl_actor_by_id(c, asleep->token);
+	const struct pl_rec *r = NULL;
+
+	if (who < 0)
+		return NULL;
+	if (asleep->aux < c->actor[who].n && c->actor[who].rec[asleep->aux].seq == asleep->aux)
+		r = &c->actor[who].rec[asleep->aux];
+	for (uint64_t i = 0; !r && i < c->actor[who].n; i++)
+		if (c->actor[who].rec[i].seq == asleep->aux &&
+			c->actor[who].rec[i].state <= PL_FAIL)
+			r = &c->actor[who].rec[i];
+	if (!r || r->state < PL_INVOKED || r->state > PL_FAIL || r->t_invoke > asleep->t_invoke)
+		return NULL;
+	*ret_who = who;
+	if (r->state == PL_INVOKED)
+		return r;
+	/* What returned before anybody signalled it had been woken after all. */
+	for (uint64_t i = 0; i < c->control->n; i++) {
+		const struct pl_rec *k = &c->control->rec[i];
+
+		if ((k->op == PL_OP_KICK || k->op == PL_OP_KILL) && k->token == asleep->token &&
+			k->t_invoke >= asleep->t_invoke && k->t_invoke <= r->t_return)
+			return r;
+	}
+	return NULL;
+}
+
+/* The reading of the level that belongs to the sighting in record i: the nearest with no kick or
+ * drain between. */
+static const struct pl_rec *level_of(const struct pl_case *c, uint64_t i)
+{
+	for (uint64_t k = i; k-- > 0;) {
+		const struct pl_rec *r = &c->control->rec[k];
+
+		if (r->op == PL_OP_KICK || r->op == PL_OP_DRAIN)
+			break;
+		if (r->op == PL_OP_LEVEL)
+			return r;
+	}
+	for (uint64_t k = i + 1; k < c->control->n; k++) {
+		const struct pl_rec *r = &c->control->rec[k];
+
+		if (r->op == PL_OP_KICK || r->op == PL_OP_DRAIN)
+			break;
+		if (r->op == PL_OP_LEVEL)
+			return r;
+	}
+	return NULL;
+}
+
+/* Whether this actor may have held the lock at time `at`, when it was not the one asleep. */
+static bool may_hold(const struct pl_case *c, int who, int64_t at, bool robust)
+{
+	const struct pl_actor *a = &c->actor[who];
+	bool gone = a->dead && a->t_reap <= at;
+	int depth = 0;
+
+	for (uint64_t i = 0; i < a->n; i++) {
+		const struct pl_rec *r = &a->rec[i];
+		enum pl_role role = pl_role_of(a->head, r);
+
+		if (r->t_invoke > at)
+			break;
+		if (role != PL_ACQUIRE && role != PL_RELEASE)
+			continue;
+		if (r->state == PL_INVOKED || r->t_return > at)
+			return !(gone && robust);
+		if (role == PL_RELEASE)
+			depth -= r->state == PL_OK && depth > 0;
+		else
+			depth += r->state == PL_OK || r->err == EOWNERDEAD;
+	}
+	return depth > 0 && !(gone && robust);
+}
+
+static bool is_asleep(const struct pl_case *c, int who)
+{
+	int at;
+
+	for (uint64_t i = 0; i < c->control->n; i++)
+		if (c->control->rec[i].op == PL_OP_ASLEEP &&
+			c->control->rec[i].token == c->actor[who].id &&
+			sleeping(c, &c->control->rec[i], &at))
+			return true;
+	return false;
+}
+
+/* An actor that is asleep waits, so it is no holder, unless it sleeps while it holds: in a nested
+ * acquire. */
+static bool lock_is_free(const struct pl_case *c, int64_t at)
+{
+	bool robust = c->head->caps & PL_ROBUST;
+
+	for (int i = 0; i < c->nactors; i++) {
+		const struct pl_actor *a = &c->actor[i];
+		int depth = 0;
+
+		if (!is_asleep(c, i)) {
+			if (may_hold(c, i, at, robust))
+				return false;
+			continue;
+		}
+		for (uint64_t k = 0;
+			k < a->n && a->rec[k].t_return <= at && a->rec[k].state != PL_INVOKED;
+			k++) {
+			enum pl_role role = pl_role_of(a->head, &a->rec[k]);
+
+			if (role == PL_ACQUIRE)
+				depth += a->rec[k].state == PL_OK || a->rec[k].err == EOWNERDEAD;
+			else if (role == PL_RELEASE)
+				depth -= a->rec[k].state == PL_OK && depth > 0;
+		}
+		if (depth > 0)
+			return false;
+	}
+	return true;
+}
+
+static bool enabled(const struct pl_case *c, const struct pl_rec *r, enum pl_role role,
+	const struct pl_rec *level, const struct pl_rec *asleep, char *why, size_t size)
+{
+	uint64_t need = c->head->model == PL_MODEL_STREAM ? r->len : 1;
+
+	if (role == PL_ACQUIRE) {
+		snprintf(why, size, "nobody could hold the lock");
+		return c->head->model == PL_MODEL_LOCK && lock_is_free(c, asleep->t_invoke);
+	}
+	if (!level || c->head->model == PL_MODEL_LOCK || c->head->model == PL_MODEL_NONE)
+		return false;
+	if (role == PL_TAKE) {
+		snprintf(why, size, "%lld could be taken", (long long)level->ret);
+		return level->ret > 0 && r->len > 0;
+	}
+	snprintf(why, size, "there was room for %llu", (unsigned long long)level->aux);
+	return role == PL_PUT && level->aux >= need && need > 0;
+}
+
+void pl_check_liveness(struct pl_case *c)
+{
+	bool exact = c->control->head->flags & PL_HIST_EXACT;
+
+	for (uint64_t i = 0; i < c->control->n; i++) {
+		const struct pl_rec *asleep = &c->control->rec[i], *r, *level;
+		char why[64], text[200];
+		enum pl_role role;
+		int who;
+
+		r = asleep->op == PL_OP_ASLEEP ? sleeping(c, asleep, &who) : NULL;
+		if (!r)
+			continue;
+		role = pl_role_of(c->actor[who].head, r);
+		level = level_of(c, i);
+		if (!enabled(c, r, role, level, asleep, why, sizeof why))
+			continue;
+		snprintf(text, sizeof text,
+			"actor %d sleeps in %s although %s and nothing moves any more%s",
+			c->actor[who].id, pl_say_op(c, pl_ref(c, who, r)), why,
+			exact ? "" : " (its sleep was seen by state letter only)");
+		if (!exact) {
+			pl_unknown(c, "LOSTWAKE", text);
+			continue;
+		}
+		if (!pl_find(c, "LOSTWAKE", -1, "%s", text))
+			continue;
+		pl_witness(c, pl_ref(c, who, r));
+		pl_witness_control(c, asleep);
+		if (level)
+			pl_witness_control(c, level);
+	}
+}

@@ -1,0 +1,5 @@
+#include "internal.h"
+void pl_check_lock(struct pl_case *c)
+{
+	pl_check_none(c);
+}

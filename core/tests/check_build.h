@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Rounds made by hand: a few lines a history. Times are small integers, in nanoseconds.
+ */
+#ifndef PLUMBLINE_CHECK_BUILD_H
+#define PLUMBLINE_CHECK_BUILD_H
+
+#include "check/check.h"
+#include "hist/payload.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { B_ACTORS = 8, B_RECS = 64, B_BASE = 1000 };
+enum { B_PUT, B_TAKE, B_ACQUIRE, B_RELEASE, B_REPAIR, B_OBSERVE };
+
+struct round {
+	struct pl_hist_head head[B_ACTORS + 1]; /* the last one is control's */
+	struct pl_rec rec[B_ACTORS + 1][B_RECS];
+	struct pl_log log[B_ACTORS + 1];
+	uint32_t n[B_ACTORS + 1];
+	int nactors;
+	struct pl_verdict v;
+};
+
+static inline struct round *b_new(enum pl_model model, int nactors)
+{
+	static const struct pl_hist_op op[] = {
+		{ "send", PL_PUT, 0, 0 },
+		{ "receive", PL_TAKE, 0, 0 },
+		{ "lock", PL_ACQUIRE, 0, 0 },
+		{ "unlock", PL_RELEASE, 0, 0 },
+		{ "consistent", PL_REPAIR, 0, 0 },
+		{ "poll", PL_OBSERVE, 0, 0 },
+	};
+	struct round *b = calloc(1, sizeof *b);
+
+	b->nactors = nactors;
+	for (int i = 0; i <= nactors; i++) {
+		struct pl_hist_head *h = &b->head[i];
+
+		memcpy(h->magic, PL_HIST_MAGIC, 8);
+		h->version = PL_HIST_VERSION;
+		h->endian = PL_HIST_ENDIAN;
+		h->head_size = PL_HIST_HEAD;
+		h->rec_size = PL_REC;
+		h->seed = 7;
+		h->model = model;
+		h->nops = sizeof op / sizeof *op;
+		memcpy(h->op, op, sizeof op);
+		h->actor = i < nactors ? (uint16_t)i : PL_CONTROL;
+		h->flags = i < nactors ? 0 : PL_HIST_ENDED | PL_HIST_DRAINED | PL_HIST_EXACT;
+	}
+	return b;
+}
+
+static inline struct pl_rec *b_add(
+	struct round *b, int who, int op, int state, int64_t inv, int64_t ret)
+{
+	struct pl_rec *r = &b->rec[who][b->n[who]];
+
+	r->seq = b->n[who]++;
+	r->actor = b->head[who].actor;
+	r->op = (uint8_t)op;
+	r->state = (uint8_t)state;
+	r->t_invoke = B_BASE + inv;
+	r->t_return = state == PL_INVOKED ? 0 : B_BASE + ret;
+	return r;
+}
+
+/* Payload n: its token does not say who sends it, so that histories stay short to write. */
+static inline uint64_t b_token(int n)
+{
+	return pl_token(0, 0, (uint64_t)n);
+}
+
+static inline struct pl_rec *b_put(struct round *b, int who, int n, int64_t inv, int64_t ret)
+{
+	struct pl_rec *r = b_add(b, who, B_PUT, PL_OK, inv, ret);
+
+	r->token = b_token(n);
+	r->len = 64;
+	return r;
+}
+
+static inline struct pl_rec *b_take(struct round *b, int who, int n, int64_t inv, int64_t ret)
+{
+	struct pl_rec *r = b_add(b, who, B_TAKE, PL_OK, inv, ret);
+
+	r->token = b_token(n);
+	r->ret = 64;
+	r->len = 128;
+	return r;
+}
+
+/* Turns a record into a failure, or into one that never returned. */
+static inline struct pl_rec *b_fail(struct pl_rec *r, int err)
+{
+	r->state = PL_FAIL;
+	r->ret = -1;
+	r->err = err;
+	return r;
+}
+
+static inline struct pl_rec *b_pend(struct pl_rec *r)
+{
+	r->state = PL_INVOKED;
+	r->ret = 0;
+	r->t_return = 0;
+	if (r->op == B_TAKE)
+		r->token = 0;
+	return r;
+}
+
+static inline struct pl_rec *b_control(
+	struct round *b, int op, uint64_t token, int64_t inv, int64_t ret)
+{
+	struct pl_rec *r = b_add(b, b->nactors, op, PL_INFO, inv, ret);
+
+	r->token = token;
+	return r;
+}
+
+static inline void b_kill(struct round *b, int who, int64_t kill, int64_t reap)
+{
+	b_control(b, PL_OP_KILL, (uint64_t)who, kill, kill);
+	b_control(b, PL_OP_REAP, (uint64_t)who, reap, reap);
+}
+
+static inline const struct pl_verdict *b_check(struct round *b, int64_t clock_error)
+{
+	for (int i = 0; i <= b->nactors; i++)
+		b->log[i] = (struct pl_log){ &b->head[i], b->rec[i], b->n[i] };
+	pl_check(b->log, b->nactors + 1, clock_error, &b->v);
+	return &b->v;
+}
+
+#endif
