@@ -164,6 +164,7 @@ static void do_init(json_int_t id, json_t *q)
 	if (t0)
 		me.t0 = json_integer_value(t0);
 	me.tick_ns = (tick_ms > 0 ? tick_ms : 1000) * 1000000;
+	me.next_tick = now_ns() + me.tick_ns;
 	me.inst = json_integer_value(json_object_get(q, "inst"));
 	(void)snprintf(me.run, sizeof me.run, "%s", run ? run : "");
 	(void)snprintf(me.dir, sizeof me.dir, "%s", dir ? dir : "");
@@ -576,7 +577,9 @@ int main(int argc, char **argv)
 	}
 	if (me.mode == SLOW)
 		wait_ms(SLOW_MS * 5);
-	if (me.mode != SILENT)
-		hello();
+	while (me.mode == SILENT)
+		if (read(0, path, sizeof path) <= 0)
+			return 0;
+	hello();
 	loop();
 }

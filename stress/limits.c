@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The budget: what the run needs of each limit of this system, before anything starts. The engine
+ * knows limits, not mechanisms: what a driver costs is in its hello.
+ */
+#include "engine.h"
+#include "proc.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ENGINE_FDS = 48, DRIVER_FDS = 3, PROCESS_KIB = 160, SPARE_PROCESSES = 16 };
+enum { CAP_SYS_ADMIN_ = 21, CAP_SYS_RESOURCE_ = 24 };
+
+struct row {
+	const char *name, *lift;  /* the limit; what raises it */
+	int64_t have, used, need; /* have: INT64_MAX without bound, -1 unknown */
+	bool soft;                /* beyond it things work otherwise, not worse: a warning */
+};
+
+struct want {
+	int64_t drivers, processes, queues, mqueue_bytes, pipe_pages;
+};
+
+static bool capable(int cap)
+{
+	unsigned long long mask = 0;
+	char line[256];
+	FILE *f = fopen("/proc/self/status", "re");
+
+	while (f && fgets(line, sizeof line, f))
+		if (sscanf(line, "CapEff: %llx", &mask) == 1)
+			break;
+	if (f)
+		(void)fclose(f);
+	return mask >> cap & 1;
+}
+
+static int64_t rlimit(int which)
+{
+	struct rlimit r;
+
+	if (getrlimit(which, &r) < 0)
+		return -1;
+	return r.rlim_cur == RLIM_INFINITY ? INT64_MAX : (int64_t)r.rlim_cur;
+}
+
+static void raise_soft(int which)
+{
+	struct rlimit r;
+
+	if (getrlimit(which, &r) < 0 || r.rlim_cur == r.rlim_max)
+		return;
+	r.rlim_cur = r.rlim_max;
+	(void)setrlimit(which, &r);
+}
+
+static int64_t max64(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static struct want want_of(const struct engine *e)
+{
+	struct want w = {.processes = SPARE_PROCESSES};
+
+	for (unsigned i = 0; i < e->cfg.nmix; i++) {
+		const struct mix *m = &e->cfg.mix[i];
+		int64_t n = !m->supported ? 0 : e->cfg.only >= 0 ? 1 : m->n;
+
+		w.drivers += n;
+		w.processes += n * max64(1 + e->cfg.actors, m->needs.processes);
+		w.queues += n * m->needs.queues;
+		w.mqueue_bytes += n * m->needs.mqueue_bytes;
+		w.pipe_pages += n * m->needs.pipe_pages;
+	}
+	/* each driver in a run forks a judge */
+	w.processes += e->cfg.lanes && e->cfg.lanes < w.drivers ? e->cfg.lanes : w.drivers;
+	return w;
+}
+
+/* Tasks of this user, threads included, as RLIMIT_NPROC counts them. */
+static int64_t my_tasks(void)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *de;
+	int64_t n = 0;
+
+	while (dir && (de = readdir(dir))) {
+		char path[64];
+		struct stat st;
+
+		if (atoi(de->d_name) <= 0)
+			continue;
+		(void)snprintf(path, sizeof path, "/proc/%d/task", atoi(de->d_name));
+		if (stat(path, &st) == 0 && st.st_uid == getuid())
+			n += (int64_t)st.st_nlink - 2;
+	}
+	if (dir)
+		(void)closedir(dir);
+	return n;
+}
+
+static int64_t all_tasks(void)
+{
+	FILE *f = fopen("/proc/loadavg", "re");
+	long long n = 0;
+
+	if (f) {
+		(void)!fscanf(f, "%*f %*f %*f %*d/%lld", &n);
+		(void)fclose(f);
+	}
+	return n;
+}
+
+static int64_t mem_available_kib(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	long long kib = -1;
+	char line[128];
+
+	while (f && fgets(line, sizeof line, f))
+		if (sscanf(line, "MemAvailable: %lld", &kib) == 1)
+			break;
+	if (f)
+		(void)fclose(f);
+	return kib;
+}
+
+/* The tightest pids.max on the way from our cgroup to the root; version 2, or the pids controller
+ * of 1. */
+static void cgroup_pids(int64_t *ret_max, int64_t *ret_used)
+{
+	char line[PATH_MAX], own[PATH_MAX], path[2 * PATH_MAX];
+	FILE *f = fopen("/proc/self/cgroup", "re");
+
+	*ret_max = INT64_MAX;
+	*ret_used = 0;
+	while (f && fgets(line, sizeof line, f)) {
+		const char *root =
+		        strstr(line, ":pids:") ? "/sys/fs/cgroup/pids" : "/sys/fs/cgroup";
+		char *slash = strchr(line, '/');
+
+		if (!slash || (strncmp(line, "0::", 3) != 0 && !strstr(line, ":pids:")))
+			continue;
+		(void)snprintf(own, sizeof own, "%.*s", (int)strcspn(slash, "\n"), slash);
+		for (;;) {
+			int64_t max, used;
+
+			(void)snprintf(path, sizeof path, "%s%s/pids.max", root, own);
+			max = proc_number(path);
+			(void)snprintf(path, sizeof path, "%s%s/pids.current", root, own);
+			used = proc_number(path);
+			if (max > 0 && max < INT64_MAX && max - used < *ret_max - *ret_used) {
+				*ret_max = max;
+				*ret_used = used;
+			}
+			slash = strrchr(own, '/');
+			if (!slash)
+				break;
+			*slash = 0;
+		}
+	}
+	if (f)
+		(void)fclose(f);
+}
+
+static int64_t queues_now(void)
+{
+	DIR *dir = opendir("/dev/mqueue");
+	int64_t n = 0;
+
+	while (dir && readdir(dir))
+		n++;
+	if (dir)
+		(void)closedir(dir);
+	return n > 2 ? n - 2 : 0;
+}
+
+/* Queues of its own: no foreign queue counts against us, none of ours can outlive us, and the
+ * number may be raised without touching anybody else's. Only done when the mix has queues at all.
+ */
+static void private_ipc(struct engine *e, int64_t queues)
+{
+	static const char path[] = "/proc/sys/fs/mqueue/queues_max";
+	char text[32];
+	int fd, n;
+
+	if (!queues || e->cfg.ntarget || unshare(CLONE_NEWIPC) < 0)
+		return;
+	e->private_ipc = true;
+	if (proc_number(path) >= queues + 8)
+		return;
+	n = snprintf(text, sizeof text, "%lld", (long long)queues + 8);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		(void)!write(fd, text, (size_t)n);
+		(void)close(fd);
+	}
+}
+
+static size_t fill(struct row *r, const struct want *w, const struct engine *e)
+{
+	bool admin = capable(CAP_SYS_ADMIN_) || capable(CAP_SYS_RESOURCE_);
+	int64_t pids, pids_used, any = INT64_MAX;
+	size_t n = 0;
+
+	cgroup_pids(&pids, &pids_used);
+	r[n++] = (struct row){"RLIMIT_NOFILE", "ulimit -n", rlimit(RLIMIT_NOFILE), 0,
+	        ENGINE_FDS + DRIVER_FDS * w->drivers};
+	/* the kernel asks for the real uid 0 or either capability */
+	r[n++] = (struct row){"RLIMIT_NPROC", "ulimit -u",
+	        getuid() == 0 || admin ? any : rlimit(RLIMIT_NPROC), my_tasks(), w->processes};
+	r[n++] = (struct row){"kernel.pid_max", "sysctl", proc_number("/proc/sys/kernel/pid_max"),
+	        all_tasks(), w->processes};
+	r[n++] = (struct row){"kernel.threads-max", "sysctl",
+	        proc_number("/proc/sys/kernel/threads-max"), all_tasks(), w->processes};
+	r[n++] = (struct row){"pids.max", "the cgroup", pids, pids_used, w->processes};
+	r[n++] = (struct row){"fs.mqueue.queues_max", "sysctl",
+	        proc_number("/proc/sys/fs/mqueue/queues_max"), e->private_ipc ? 0 : queues_now(),
+	        w->queues};
+	r[n++] = (struct row){"RLIMIT_MSGQUEUE", "ulimit -q",
+	        capable(CAP_SYS_RESOURCE_) ? any : rlimit(RLIMIT_MSGQUEUE), 0, w->mqueue_bytes};
+	r[n++] = (struct row){"fs.pipe-user-pages-hard", "sysctl",
+	        admin || proc_number("/proc/sys/fs/pipe-user-pages-hard") == 0
+	                ? any
+	                : proc_number("/proc/sys/fs/pipe-user-pages-hard"),
+	        0, w->pipe_pages};
+	r[n++] = (struct row){"fs.pipe-user-pages-soft", "sysctl",
+	        admin || proc_number("/proc/sys/fs/pipe-user-pages-soft") == 0
+	                ? any
+	                : proc_number("/proc/sys/fs/pipe-user-pages-soft"),
+	        0, w->pipe_pages, true};
+	r[n++] = (struct row){
+	        "MemAvailable (KiB)", "memory", mem_available_kib(), 0, w->processes * PROCESS_KIB};
+	return n;
+}
+
+static void show_row(const struct row *r, bool short_of)
+{
+	char have[32];
+
+	(void)snprintf(have, sizeof have, "%lld", (long long)r->have);
+	(void)printf("%-26s %12s %12lld %12lld  %s\n", r->name,
+	        r->have < 0            ? "unknown"
+	        : r->have == INT64_MAX ? "no limit"
+	                               : have,
+	        (long long)r->used, (long long)r->need,
+	        !short_of ? "ok"
+	        : r->soft ? "beyond: pipes get smaller"
+	                  : "TOO SMALL");
+}
+
+int limits_check(struct engine *e, bool show)
+{
+	struct want w = want_of(e);
+	struct row row[16];
+	size_t n;
+	int r = 0;
+
+	raise_soft(RLIMIT_NOFILE);
+	raise_soft(RLIMIT_NPROC);
+	raise_soft(RLIMIT_MSGQUEUE);
+	private_ipc(e, w.queues);
+	n = fill(row, &w, e);
+	if (show)
+		(void)printf("%-26s %12s %12s %12s\n", "limit", "value", "in use", "needed");
+	for (size_t i = 0; i < n; i++) {
+		bool short_of = row[i].have >= 0 && row[i].need > 0 &&
+		                row[i].used + row[i].need > row[i].have;
+
+		if (show)
+			show_row(&row[i], short_of);
+		if (!short_of || (r && !show))
+			continue;
+		if (row[i].soft) {
+			if (!show)
+				human_note(e,
+				        "warning: %s is %lld, this run uses %lld: some pipes will "
+				        "be smaller",
+				        row[i].name, (long long)row[i].have,
+				        (long long)row[i].need);
+			continue;
+		}
+		r = EXIT_BROKEN;
+		if (!show)
+			(void)fprintf(stderr,
+			        "plumb-stress: %s is %lld with %lld in use, this run needs %lld "
+			        "more: raise it (%s) or run less\n",
+			        row[i].name, (long long)row[i].have, (long long)row[i].used,
+			        (long long)row[i].need, row[i].lift);
+	}
+	return r;
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Deadlines. Three things look alike from afar and are kept apart here:
+ *   dead     no line for 3 ticks and then 3 more, and the process did not lack a CPU;
+ *   starved  the same silence, but it was runnable and got no CPU;
+ *   stuck    ticks come, a run is overdue, and its operations do not grow: the mechanism, not the
+ * driver.
+ */
+#include "engine.h"
+#include "proc.h"
+
+#include <string.h>
+
+#define HELLO_NS (5 * SEC)
+#define READY_NS (30 * SEC)
+#define STARVED_MAX_NS (60 * SEC)
+#define FLOOD_BYTES (UINT64_C(8) << 20) /* a second: ticks and violations are kilobytes */
+
+enum { OVERDUE = 12 }; /* patiences until a run that makes progress is called endless */
+
+static void watch_start(struct driver *d, int64_t now)
+{
+	if (!d->hello && now - d->spawned_ns > HELLO_NS) {
+		pool_fail(d, FATE_BROKEN, "said no hello within 5 s");
+		pool_kill(d);
+	} else if (now - d->spawned_ns > READY_NS) {
+		pool_fail(d, FATE_BROKEN, "was not ready within 30 s: %s unanswered",
+		        wire_waits(d, OP_INIT)   ? "init"
+		        : wire_waits(d, OP_OPEN) ? "open"
+		                                 : "actor");
+		pool_kill(d);
+	}
+}
+
+/* Did it want a CPU for most of the silence? */
+static bool starved(const struct driver *d, int64_t now)
+{
+	struct proc p;
+	int64_t delay = proc_run_delay(d->pid);
+
+	if (proc_read(d->pid, &p) == 0 && (p.state == 'R' || p.state == 'D'))
+		return true;
+	return delay >= 0 && d->run_delay_ns >= 0 &&
+	       delay - d->run_delay_ns > (now - d->silent_ns) / 2;
+}
+
+static void tell_starved(struct driver *d, int64_t silent)
+{
+	json_t *o = events_who(d);
+
+	d->starving = true;
+	d->e->nstarved++;
+	(void)json_object_set_new(o, "what", json_string("starved"));
+	(void)json_object_set_new(o, "silent_ms", json_integer(silent / MS));
+	events_put(d->e, "driver", o);
+}
+
+static void watch_ticks(struct driver *d, int64_t now)
+{
+	int64_t three = 3 * d->e->cfg.tick_ms * MS, silent = now - d->heard_ns;
+	struct proc p = {.state = '?'};
+
+	if (silent < three + 100 * MS) {
+		d->silent_ns = 0;
+		d->starving = false;
+		return;
+	}
+	if (!d->silent_ns) {
+		d->silent_ns = now;
+		d->run_delay_ns = proc_run_delay(d->pid);
+		wire_ask(d, OP_PING);
+		return;
+	}
+	if (now - d->silent_ns < three)
+		return;
+	if (silent < STARVED_MAX_NS && starved(d, now)) {
+		if (!d->starving)
+			tell_starved(d, silent);
+		d->silent_ns = now;
+		d->run_delay_ns = proc_run_delay(d->pid);
+		return;
+	}
+	(void)proc_read(d->pid, &p);
+	pool_fail(d, FATE_BROKEN, "is silent: no tick and no answer for %.1f s, process state %c",
+	        (double)silent / 1e9, p.state);
+	pool_kill(d);
+}
+
+static void watch_run(struct driver *d, int64_t now)
+{
+	int64_t patience = d->e->cfg.patience_ns, over = now - d->run_from_ns - d->run_ms * MS;
+	int64_t still =
+	        patience > 3 * d->e->cfg.tick_ms * MS ? patience : 3 * d->e->cfg.tick_ms * MS;
+
+	if (over < patience)
+		return;
+	if (d->examined_ns) {
+		if (now - d->examined_ns > still)
+			pool_fail(
+			        d, FATE_BROKEN, "did not answer `status` in a run that is overdue");
+	} else if (now - d->grew_ns > still) {
+		d->examined_ns = now;
+		wire_ask(d, OP_STATUS);
+	} else if (over > OVERDUE * patience)
+		pool_fail(d, FATE_BROKEN, "makes progress, but its run of %lld ms does not end",
+		        (long long)d->run_ms);
+}
+
+void watch_driver(struct driver *d, int64_t now)
+{
+	if (d->flood_bytes > FLOOD_BYTES) {
+		pool_fail(d, FATE_BROKEN, "floods: more than 8 MiB in a second");
+		pool_kill(d);
+	}
+	if (d->exited)
+		return;
+	if (d->state == ST_STARTING)
+		watch_start(d, now);
+	if (d->state == ST_READY || d->state == ST_RUNNING)
+		watch_ticks(d, now);
+	if (d->state == ST_RUNNING)
+		watch_run(d, now);
+}
+
+/* Only blocked actors, and nobody who could free them: a deadlock. */
+static const char *kind_of(const json_t *actors)
+{
+	unsigned blocked = 0, stopped = 0, running = 0;
+	size_t i;
+	json_t *a;
+
+	json_array_foreach(actors, i, a)
+	{
+		const char *is = json_string_value(json_object_get(a, "is"));
+
+		blocked += is && strcmp(is, "blocked") == 0;
+		stopped += is && strcmp(is, "stopped") == 0;
+		running += is && strcmp(is, "running") == 0;
+	}
+	return running ? "livelock" : stopped ? "stopped" : blocked ? "deadlock" : "lost";
+}
+
+/* The answer to the question of watch_run. */
+void watch_status(struct driver *d, const json_t *ok)
+{
+	json_t *actors = json_object_get(ok, "actors"), *o;
+	const char *kind = kind_of(actors);
+	char name[2 * NAME_MAX_];
+
+	if (d->state != ST_RUNNING || !d->examined_ns)
+		return;
+	o = events_who(d);
+	(void)json_object_set_new(o, "kind", json_string(kind));
+	(void)json_object_set_new(o, "run_ms", json_integer((now_ns() - d->run_from_ns) / MS));
+	(void)json_object_set(o, "round", json_object_get(ok, "round"));
+	(void)json_object_set(o, "rung", json_object_get(ok, "rung"));
+	(void)json_object_set(o, "actors", actors);
+	if (json_array_size(d->e->hangs) < VIOLATIONS_KEPT)
+		(void)json_array_append(d->e->hangs, o);
+	events_put(d->e, "hang", o);
+	if (strcmp(kind, "deadlock") == 0) {
+		d->hang = true;
+		d->e->nhangs++;
+		human_note(d->e,
+		        "hang: %s instance %u: all its actors are blocked, no operation for %.1f s",
+		        mix_name(d->mix, name), d->inst, (double)(now_ns() - d->grew_ns) / 1e9);
+		pool_leave(d);
+	} else
+		pool_fail(d, FATE_BROKEN, "has a run of %lld ms that makes no progress (%s)",
+		        (long long)d->run_ms, kind);
+}

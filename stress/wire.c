@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * plumb/1 as the parent speaks it: requests printed by hand, lines taken apart, answers matched.
+ */
+#include "engine.h"
+#include "../core/hist/rng.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t ask(struct driver *d, enum op op, short detail)
+{
+	for (int i = 0; i < ASKED_MAX; i++) {
+		if (d->asked[i].id)
+			continue;
+		d->asked[i] = (struct asked){.id = ++d->next_id, .op = op, .detail = detail};
+		return d->next_id;
+	}
+	return 0; /* it owes us ASKED_MAX answers already; the watch deals with that */
+}
+
+bool wire_waits(const struct driver *d, enum op op)
+{
+	for (int i = 0; i < ASKED_MAX; i++)
+		if (d->asked[i].id && d->asked[i].op == op)
+			return true;
+	return false;
+}
+
+/* The text as a JSON string, quotes included. */
+static void quote(const char *s, char *buf, size_t size)
+{
+	json_t *o = json_string(s);
+	size_t n = o ? json_dumpb(o, buf, size - 1, JSON_ENCODE_ANY) : 0;
+
+	if (!o || n >= size)
+		n = (size_t)snprintf(buf, size, "\"\"");
+	buf[n] = 0;
+	json_decref(o);
+}
+
+/* The whole handshake in one write: a thousand drivers need not wait for the engine between its
+ * steps. */
+void wire_start(struct driver *d)
+{
+	const struct engine *e = d->e;
+	char dir[PATH_MAX] = "", qdir[2 * PATH_MAX], variant[NAME_MAX_ + 16] = "",
+	     buf[3 * PATH_MAX];
+	uint64_t seed = pl_rand(e->cfg.seed, d->inst);
+	int n;
+
+	folder_inst(d, dir, sizeof dir);
+	quote(dir, qdir, sizeof qdir);
+	if (*d->mix->variant)
+		(void)snprintf(variant, sizeof variant, ",\"variant\":\"%s\"", d->mix->variant);
+	n = snprintf(buf, sizeof buf,
+	        "{\"id\":%lld,\"op\":\"init\",\"proto\":1,\"run\":\"%s\",\"inst\":%u,\"seed\":\"0x%"
+	        "llx\","
+	        "\"t0\":%lld,\"dir\":%s,\"tick_ms\":%d}\n"
+	        "{\"id\":%lld,\"op\":\"open\",\"as\":\"q\",\"mode\":\"create\"%s}\n"
+	        "{\"id\":%lld,\"op\":\"actor\",\"n\":%d,\"place\":\"%s\"}\n",
+	        (long long)ask(d, OP_INIT, 0), e->run, d->inst, (unsigned long long)seed,
+	        (long long)e->t0, qdir, e->cfg.tick_ms, (long long)ask(d, OP_OPEN, 0), variant,
+	        (long long)ask(d, OP_ACTOR, 0), e->cfg.actors, e->cfg.place);
+	child_write(d, buf, (size_t)n);
+}
+
+void wire_run(struct driver *d, int64_t for_ms, int64_t start_ns)
+{
+	char start[64] = "", ops[32] = "", buf[256];
+	int n;
+
+	if (start_ns && d->same_clock)
+		(void)snprintf(start, sizeof start, ",\"start_at\":%lld",
+		        (long long)(start_ns - d->e->t0));
+	else if (start_ns)
+		(void)snprintf(start, sizeof start, ",\"start_in_ms\":%lld",
+		        (long long)((start_ns - now_ns()) / MS));
+	if (d->e->cfg.ops)
+		(void)snprintf(ops, sizeof ops, ",\"ops\":%d", d->e->cfg.ops);
+	n = snprintf(buf, sizeof buf, "{\"id\":%lld,\"op\":\"run\",\"for_ms\":%lld%s%s}\n",
+	        (long long)ask(d, OP_RUN, 0), (long long)for_ms, start, ops);
+	child_write(d, buf, (size_t)n);
+}
+
+void wire_fault(struct driver *d, const char *what, int actor, short detail)
+{
+	char buf[128];
+	int n = snprintf(buf, sizeof buf,
+	        "{\"id\":%lld,\"op\":\"fault\",\"what\":\"%s\",\"actor\":%d}\n",
+	        (long long)ask(d, OP_FAULT, detail), what, actor);
+
+	child_write(d, buf, (size_t)n);
+}
+
+void wire_cancel(struct driver *d)
+{
+	char buf[128];
+	int n;
+
+	for (int i = 0; i < ASKED_MAX; i++) {
+		if (d->asked[i].op != OP_RUN || !d->asked[i].id)
+			continue;
+		n = snprintf(buf, sizeof buf, "{\"id\":%lld,\"op\":\"cancel\",\"target\":%lld}\n",
+		        (long long)ask(d, OP_CANCEL, 0), (long long)d->asked[i].id);
+		child_write(d, buf, (size_t)n);
+		return;
+	}
+}
+
+void wire_ask(struct driver *d, enum op op)
+{
+	static const char *const name[] = {
+	        [OP_STATUS] = "status", [OP_PING] = "ping", [OP_STOP] = "stop"};
+	char buf[64];
+	int n = snprintf(buf, sizeof buf, "{\"id\":%lld,\"op\":\"%s\"}\n", (long long)ask(d, op, 0),
+	        name[op]);
+
+	child_write(d, buf, (size_t)n);
+}
+
+static struct asked *find_asked(struct driver *d, int64_t id)
+{
+	for (int i = 0; id > 0 && i < ASKED_MAX; i++)
+		if (d->asked[i].id == id)
+			return &d->asked[i];
+	return NULL;
+}
+
+static void take_reply(struct driver *d, const json_t *line)
+{
+	const json_t *re = json_object_get(line, "re");
+	const json_t *ok = json_object_get(line, "ok"), *err = json_object_get(line, "err");
+	struct asked *a = find_asked(d, json_integer_value(re)), was;
+
+	if (!d->hello) {
+		pool_fail(d, FATE_BROKEN, "answered before it said hello");
+		return;
+	}
+	if (!a) {
+		pool_fail(d, FATE_BROKEN, "answered what was not asked (\"re\":%lld)",
+		        (long long)json_integer_value(re));
+		return;
+	}
+	was = *a;
+	a->id = 0;
+	if (json_is_object(ok))
+		reply_ok(d, was, ok);
+	else if (json_is_object(err))
+		reply_err(d, was, err);
+	else
+		pool_fail(d, FATE_BROKEN, "sent a reply with neither ok nor err");
+}
+
+void wire_line(struct driver *d, const char *text, size_t n)
+{
+	json_error_t error;
+	json_t *line;
+
+	if (d->rung == RUNG_KILL)
+		return;
+	line = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
+	if (!json_is_object(line)) {
+		pool_fail(d, FATE_BROKEN, "wrote what is not plumb/1: %.*s", n > 60 ? 60 : (int)n,
+		        text);
+		json_decref(line);
+		return;
+	}
+	if (json_object_get(line, "re"))
+		take_reply(d, line);
+	else if (json_is_string(json_object_get(line, "ev")))
+		reply_event(d, line);
+	else
+		pool_fail(d, FATE_BROKEN, "wrote a line that is neither reply nor event");
+	json_decref(line);
+}
