@@ -10,6 +10,8 @@
 #include "driver.h"
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { NORMAL, ERRORCHECK, RECURSIVE, ROBUST, PI, ROBUST_PI };
 
@@ -68,6 +70,13 @@ static long op_timedlock(struct pl_obj *o, const struct pl_args *a, struct pl_re
 	return entered(o, r, pthread_mutex_timedlock(&of(o)->mutex, &a->deadline));
 }
 
+#ifdef __GLIBC__ /* POSIX.1-2024; musl 1.2 has none */
+static long op_clocklock(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return entered(o, r, pthread_mutex_clocklock(&of(o)->mutex, CLOCK_MONOTONIC, &a->deadline));
+}
+#endif
+
 static long op_unlock(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
 	struct guarded *g = of(o);
@@ -87,6 +96,19 @@ static long op_consistent(struct pl_obj *o, const struct pl_args *a, struct pl_r
 
 	g->twin = g->count; /* the dead may have left them apart */
 	return pl_ret(pthread_mutex_consistent(&g->mutex));
+}
+
+/* A child that tries to unlock: what it was told. */
+static long op_fork(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(pthread_mutex_unlock(&of(o)->mutex));
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return -1;
+	return pl_ret(WIFEXITED(status) ? WEXITSTATUS(status) : EINTR);
 }
 
 static const struct pl_variant variants[] = {
@@ -113,9 +135,13 @@ static const struct pl_op ops[] = {
 	{ "lock", op_lock, PL_ACQUIRE, PL_BLOCKS | USER, .out = { "torn" }, .weight = 8 },
 	{ "trylock", op_trylock, PL_ACQUIRE, USER, .out = { "torn" }, .weight = 2 },
 	{ "timedlock", op_timedlock, PL_ACQUIRE, PL_TIMED | USER, .out = { "torn" }, .weight = 1 },
+#ifdef __GLIBC__
+	{ "clocklock", op_clocklock, PL_ACQUIRE, PL_TIMED | PL_MONO | USER, .out = { "torn" } },
+#endif
 	{ "unlock", op_unlock, PL_RELEASE, USER,
 		{ { "count", 0, 1, .lo = 1, .hi = 1, .def = 1 } } },
 	{ "consistent", op_consistent, PL_REPAIR, USER },
+	{ "fork", op_fork, PL_NONE, USER },
 	{ 0 },
 };
 

@@ -50,6 +50,6 @@ const struct pl_op pl_fd_ops[] = {
 		{ "revents" } },
 	{ "fcntl", fd_fcntl, PL_NONE, 0,
 		{ { "cmd", 0, 1 << 20 }, { "arg", INT32_MIN, INT32_MAX } } },
-	{ "nonblock", fd_nonblock, PL_NONE, 0, { { "on", 0, 1, .def = 1 } } },
+	{ "nonblock", fd_nonblock, PL_NONE, 0, { { "value", 0, 1, .def = 1 } } },
 	{ 0 },
 };
