@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""How a test can end, and the one record a result leaves.
+
+An AssertionError is the mechanism's fault (violated); everything else is not, and is never mixed with it: a limit or
+a missing capability is skipped, a judge without verdict unknown, a harness in trouble broken.
+"""
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from .catalogue import Clause
+
+OUTCOMES = ("held", "violated", "skipped", "broken", "unknown")
+
+
+class Violation(AssertionError):
+    """A judge's finding: rule, words, and the operations it points at."""
+
+    def __init__(self, rule: str, text: str, witness: Any = None, files: Any = None):
+        super().__init__(f"{rule}: {text}")
+        self.rule, self.text, self.witness, self.files = rule, text, witness, files
+
+
+class Unknown(Exception):
+    """The judge came to no verdict; the text says why."""
+
+
+class NotHere(Exception):
+    """Cannot be tried on this target; the text is the probe's reason."""
+
+
+@dataclass
+class Ended:
+    outcome: str
+    reason: str = ""
+    witness: Any = None
+    rule: str = ""
+
+
+def classify(error: BaseException | None) -> Ended:
+    """The outcome that an exception of a test means."""
+    if error is None:
+        return Ended("held")
+    if isinstance(error, Violation):
+        return Ended("violated", str(error), error.witness, error.rule)
+    if isinstance(error, AssertionError):
+        return Ended("violated", _first_words(error))
+    if isinstance(error, Unknown):
+        return Ended("unknown", str(error))
+    if isinstance(error, (NotHere, pytest.skip.Exception)):
+        return Ended("skipped", str(error))
+    kind = getattr(error, "kind", None)
+    limit = getattr(error, "limit", None)
+    if kind == "os" and limit:
+        return Ended("skipped", f"limit {limit}: {error}")
+    if kind == "unsupported":
+        return Ended("skipped", str(error))
+    return Ended("broken", f"{type(error).__name__}: {error}")
+
+
+def _first_words(error: AssertionError) -> str:
+    text = str(error).strip()
+    return text.split("\nassert ")[0] if text else "assertion failed"
+
+
+class Results:
+    """Appends JSON Lines, one file a writer: O_APPEND and one write a record."""
+
+    def __init__(self, path: str | None, worker: str | None):
+        self.path = f"{path}.{worker}" if path and worker else path
+
+    def add(self, clause: Clause, variant: str, test: str, ended: Ended, seconds: float, expected: str | None) -> None:
+        if not self.path:
+            return
+        record = {"clause": clause.id, "variant": variant, "mechanism": clause.mechanism, "test": test,
+                  "outcome": ended.outcome, "reason": ended.reason, "text": clause.text, "source": clause.source,
+                  "level": clause.level, "kind": clause.kind, "witness": ended.witness, "seconds": round(seconds, 4)}
+        if ended.rule:
+            record["rule"] = ended.rule
+        if expected:
+            record["expected"] = expected
+        line = json.dumps(record, ensure_ascii=False, default=str) + "\n"
+        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, line.encode())
+        finally:
+            os.close(fd)

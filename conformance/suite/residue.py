@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""Nothing is left behind: what a stopped driver must not have left on this machine."""
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Iterable
+
+
+def queue_exists(name: str) -> bool:
+    """Opening is the only question every system answers: not all have /dev/mqueue."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    mqd = libc.mq_open(name.encode(), os.O_RDONLY | os.O_NONBLOCK)
+    if mqd >= 0:
+        libc.mq_close(mqd)
+    return mqd >= 0
+
+
+def processes_of(group: int) -> list[str]:
+    """Live or zombie processes of a process group, as "pid state command"."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            head, _, tail = stat.read_text().rpartition(")")
+        except OSError:
+            continue
+        state, _, pgrp = tail.split()[:3]
+        if int(pgrp) == group:
+            found.append(f"{head.replace(' (', ' ' + state + ' ')}")
+    return found
+
+
+def shm_of(run: str) -> list[str]:
+    try:
+        return [f"/dev/shm/{n}" for n in os.listdir("/dev/shm") if run in n]
+    except OSError:
+        return []
+
+
+def residue(run: str, group: int, names: Iterable[str], patience_s: float = 3.0) -> list[str]:
+    """What is left of a driver that has stopped. A process that is on its way out gets `patience_s`."""
+    left = [f"message queue {n}" for n in names if queue_exists(n)]
+    left += shm_of(run)
+    deadline, pause = time.monotonic() + patience_s, threading.Event()
+    while (alive := processes_of(group)) and time.monotonic() < deadline:
+        pause.wait(0.01)  # nothing tells a stranger that a grandchild has been reaped: look again
+    return left + [f"process {p}" for p in alive]
+

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""The driver under test, with the few verbs that clauses are made of.
+
+Must-block is judged by stamps: `must_wait` fails only if the waiter had returned before the call that enables it was
+made. Whether it was seen asleep decides when that call is made, and nothing else. Must-return is the one judgement
+that needs a clock: LIVE_S seconds after everything it needs has happened.
+"""
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+from plumbline.calls import DriverError, Pending, Result
+from plumbline.client import Driver
+
+from .catalogue import Clause
+from .outcome import NotHere, Unknown, Violation
+
+LIVE_S = 10.0         # an enabled call that has not returned by then is stuck
+WATCHDOG_MS = 60_000  # longer than any judgement here: the kit's own must not end a wait first
+POLLIN, POLLOUT, POLLERR, POLLHUP = 1, 4, 8, 16
+O_NONBLOCK = 0o4000
+SIZE = 24             # a mark: the smallest payload that names itself
+
+OBJECT = "o"
+
+
+def argv_of(mechanism: str, drivers: Path, target: str) -> list[str]:
+    return [*shlex.split(target), os.fspath(drivers / f"plumb-{mechanism}")]
+
+
+def hello(mechanism: str, drivers: Path, target: str) -> dict[str, Any] | None:
+    """What the driver says of itself, or None when it does not start: its tests will say why."""
+    try:
+        done = subprocess.run([*argv_of(mechanism, drivers, target), "--hello"], capture_output=True, timeout=20,
+                              stdin=subprocess.DEVNULL)
+        return json.loads(done.stdout.splitlines()[0])
+    except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
+        return None
+
+
+class Subject(Driver):
+    """One driver, one object, one clause."""
+
+    clause: Clause
+    variant: str
+    names: list[str]  # that the system knows its objects by
+    notes: list[str]
+
+    def __init__(self, clause: Clause, variant: str, **kw: Any):
+        self.clause, self.variant, self.names, self.notes = clause, variant, [], []
+        super().__init__(clause.mechanism, **kw)
+        self.about = next(v for v in self.hello["variants"] if v["name"] == variant)
+
+    # what it can do
+    def has(self, op: str) -> bool:
+        return op in self.hello["ops"]
+
+    def need(self, *ops: str) -> None:
+        for op in ops:
+            if not self.has(op):
+                raise NotHere(f"plumb-{self.clause.mechanism} has no operation '{op}'")
+
+    def need_cap(self, *caps: str) -> None:
+        for cap in caps:
+            if cap not in self.about["caps"]:
+                raise NotHere(f"{self.clause.mechanism}/{self.variant} has no capability '{cap}'")
+
+    def op(self, role: str, *, blocks: bool = True, timed: bool = False) -> str:
+        """The first operation of a role: blocking, timed, or neither (the try form)."""
+        for name, o in self.hello["ops"].items():
+            if o["role"] == role and bool(o.get("blocks")) == blocks and bool(o.get("timed")) == timed:
+                return name
+        kind = "timed" if timed else "blocking" if blocks else "try"
+        raise NotHere(f"plumb-{self.clause.mechanism} has no {kind} operation of role '{role}'")
+
+    # shorter verbs
+    def open(self, as_: str = OBJECT, **own: Any) -> dict[str, Any]:
+        ok = super().open(as_, variant=self.variant, **own)
+        if ok.get("name"):
+            self.names.append(ok["name"])
+        return ok
+
+    def start(self, actor: int, f: str, on: str | None = OBJECT, **args: Any) -> Pending:
+        args.setdefault("deadline_ms", WATCHDOG_MS)
+        return super().start(actor, f, on, **args)
+
+    def call(self, actor: int, f: str, on: str | None = OBJECT, **args: Any) -> Result:
+        """One operation that must return: stuck means violated, for a test makes only calls that may not block."""
+        return self.finish(self.start(actor, f, on, **args), f"{f} by actor {actor}")
+
+    def do(self, actor: int, f: str, on: str | None = OBJECT, **args: Any) -> Result:
+        """Set-up: as call(), and it must succeed."""
+        r = self.call(actor, f, on, **args)
+        assert r.ret >= 0, f"{f} by actor {actor} gave {said(r)} where it must succeed"
+        return r
+
+    def finish(self, p: Pending, what: str, timeout: float = LIVE_S) -> Result:
+        """The result of a call that has nothing left to wait for. Asleep all the same after `timeout`: stuck."""
+        for patience in (timeout, 3 * LIVE_S):
+            try:
+                return p.result(patience)
+            except DriverError as e:
+                if e.kind != "timeout" or p.done():
+                    raise
+            seen = [f"actor {a['id']} in {a.get('in', a.get('f', '?'))}" for a in self.status()["actors"]
+                    if a["is"] == "blocked"]
+            if seen and not p.done():
+                raise AssertionError(f"{what} has not returned {timeout:g} s after it could; asleep: {', '.join(seen)}")
+        raise Unknown(f"{what} has not returned, and nobody is seen asleep")
+
+    # verbs of judgement
+    def asleep(self, *pending: tuple[int, Pending]) -> None:
+        """Waits until each is seen asleep in its call, or has returned: a choice of moment, no judgement."""
+        for actor, _ in pending:
+            self.wait_blocked(actor, timeout=10)
+
+    def must_wait(self, actor: int, f: str, enable: Callable[[], Result], *, on: str = OBJECT, what: str = "",
+                  **args: Any) -> tuple[Result, Result]:
+        """`f` returns only after `enable` was invoked, and then it does return: (its result, the enabler's)."""
+        p = self.start(actor, f, on, **args)
+        self.asleep((actor, p))
+        enabler = enable()
+        r = self.finish(p, what or f"{f} by actor {actor}")
+        assert not r.before(enabler), (f"{what or f} returned {said(r)} {enabler.t_inv - r.t_ret} ns before the call "
+                                       f"that it has to wait for was made")
+        return r, enabler
+
+    def kill_actor(self, actor: int, what: str = "kill") -> None:
+        """Kills it (or makes it exit), and returns when it has been reaped."""
+        seen = len(self.events)
+        self.fault(what, actor)
+        self.wait_event("actor", since=seen, actor=actor, **{"is": "exited" if what == "exit" else "signalled"})
+
+    def note(self, text: str) -> None:
+        """What a clause of kind record has seen: goes into the result."""
+        self.notes.append(text)
+
+    def signals(self, r: Result) -> list[dict[str, Any]]:
+        """Signals that the actor's handler has seen since its reply before this one."""
+        return r.out.get("signals", [])
+
+    def rounds(self, plan: Sequence[dict[str, Any]], **kw: Any) -> dict[str, Any]:
+        """Rounds judged inside the driver: a violation raises, no verdict is Unknown."""
+        seen = len(self.events)
+        ok = self.run(plan={"actors": list(plan)}, on=OBJECT, **kw)
+        return self.judged(ok, seen)
+
+    def judged(self, ok: dict[str, Any], seen: int = 0) -> dict[str, Any]:
+        if ok["verdict"] == "violated":
+            ev = next((e for e in self.events[seen:] if e["ev"] == "violation"), {})
+            raise Violation(ev.get("rule", "?"), ev.get("text", "no event told what"), ev.get("witness"), ev.get("files"))
+        if ok["verdict"] == "unknown" or not ok["judged"]:
+            raise Unknown(ok.get("why", "no round was judged"))
+        return ok
+
+
+def said(r: Result) -> str:
+    return f"{r.ret}" if r.errno is None else f"{r.ret} {r.errno}"
+
+
+def fails(r: Result, errno: str, what: str) -> None:
+    assert (r.ret, r.errno) == (-1, errno), f"{what} gave {said(r)} instead of {errno}"
+
+
+def gives(r: Result, ret: int, what: str) -> None:
+    assert r.errno is None and r.ret == ret, f"{what} gave {said(r)} instead of {ret}"
