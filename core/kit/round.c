@@ -365,12 +365,26 @@ static void drain(void)
 
 /* ---- WORK and KICK ---- */
 
+/* The flags decide. The count of those still running only finds who rings: an actor killed between its flag and its
+ * part of the count leaves the count wrong, and nobody rings. */
+static bool all_parked(void)
+{
+	unsigned i;
+
+	if (c->job->stage == DRAIN)
+		return atomic_load(&c->shared->slot[c->shared->drainer].parked);
+	for (i = 0; i < c->nactors; i++)
+		if (takes_part(i) && c->actor[i].alive && !atomic_load(&c->shared->slot[i].parked))
+			return false;
+	return true;
+}
+
 void pl_round_bell(void)
 {
 	struct pl_run *j = c->job;
 	unsigned i;
 
-	if (!j || atomic_load(&c->shared->running) != 0)
+	if (!j || !all_parked())
 		return;
 	if (j->stage == DRAIN)
 		return check();
@@ -517,12 +531,12 @@ static void give_up(void)
 static void watch(int64_t now)
 {
 	struct pl_run *j = c->job;
-	struct look first, second;
+	struct look first = { 0 }, second = { 0 };
 	uint64_t done, okay, fail, bytes;
 	int64_t most = j->for_ns * 4 > 1000000000 ? j->for_ns * 4 : 1000000000;
 
 	j->due = now + LOOK_NS;
-	if (atomic_load(&c->shared->running) == 0)
+	if (all_parked())
 		return pl_round_bell();
 	if (j->for_ns && now - j->begun > most)
 		atomic_store(&c->shared->stop, 1);
@@ -535,7 +549,7 @@ static void watch(int64_t now)
 	}
 	if (look(&first) && look(&second) && !memcmp(&first, &second, sizeof first)) {
 		totals(&okay, &fail, &bytes, &bytes);
-		if (okay == done && atomic_load(&c->shared->running) > 0)
+		if (okay == done)
 			at_rest(&second);
 	}
 }
@@ -554,11 +568,15 @@ int64_t pl_round_timers(int64_t now)
 		watch(now);
 		break;
 	case KICK:
+		if (all_parked())
+			return pl_round_bell(), c->job ? c->job->due : INT64_MAX;
 		if (now - j->stage_begun > SLOW_NS)
 			give_up();
 		kick(now);
 		break;
 	case DRAIN:
+		if (all_parked())
+			return pl_round_bell(), c->job ? c->job->due : INT64_MAX;
 		if (now - j->stage_begun > DRAIN_NS)
 			pl_kill_actor(c->shared->drainer, true);
 		break;
