@@ -142,7 +142,8 @@ static void take_unnamed(struct pl_values *q, const struct pl_event *e)
 		return;
 	if (r->ret < PL_MARK && q->nanon > 0)
 		return;
-	if (r->ret == (int64_t)r->len && q->maxlen > r->len) {
+	if ((r->ret == (int64_t)r->len && q->maxlen > r->len) ||
+		(!q->tags && q->maxlen > PL_PIPE_BUF)) {
 		maybe_taken(q, e->since);
 		return;
 	}
