@@ -21,7 +21,8 @@ static struct mark mark_at(uint64_t seed, uint64_t token, size_t offset, size_t 
 {
 	struct mark m = { .token = token, .offset = (uint32_t)offset, .total = (uint32_t)total };
 
-	m.mix = pl_mix(pl_mix(seed ^ token) ^ ((uint64_t)offset << 32 | (uint32_t)total));
+	m.mix = pl_mix(
+		seed ^ token * 0x9e3779b97f4a7c15 ^ ((uint64_t)offset << 32 | (uint32_t)total));
 	return m;
 }
 
@@ -49,10 +50,10 @@ static int read_mark(const unsigned char *p, uint64_t seed, struct mark *ret)
 	return m.token != 0 && m.mix == want.mix && m.offset < m.total && m.offset % MARK == 0;
 }
 
-/* How many bytes from p on continue the payload of mark m, whose first byte is at p. */
+/* How many bytes from p on continue the payload of mark m, which was read at p. */
 static size_t extent_len(const unsigned char *p, size_t len, uint64_t seed, const struct mark *m)
 {
-	size_t left = m->total - m->offset, done = 0;
+	size_t left = m->total - m->offset, done = left < MARK ? left : MARK;
 
 	while (done < len && done < left) {
 		struct mark want = mark_at(seed, m->token, m->offset + done, m->total);

@@ -290,7 +290,7 @@ int pl_plan_make(json_t *plan, int handle, uint32_t ops, char *why, size_t n);
 void pl_plan_balance(void);
 /* Operation and arguments of a unit; v has PL_ARGS_MAX + 1 places, the last one a time-out in ns.
  */
-void pl_unit_draw(const struct pl_shared *s, const struct pl_op *ops, unsigned actor, uint64_t unit,
+void pl_unit_draw(const struct pl_part *p, const struct pl_op *ops, uint64_t key, uint64_t unit,
 	unsigned *ret_do, int64_t *v);
 uint64_t pl_unit_key(const struct pl_shared *s,
 	unsigned actor); /* for schedulers: apart from the plan's own draws */

@@ -15,16 +15,15 @@ enum { TIMEOUT_NS = 50000 };
 
 static struct pl_ctl *const c = &pl_ctl;
 
-static uint64_t unit_key(const struct pl_shared *s, unsigned actor)
+uint64_t pl_unit_key(const struct pl_shared *s, unsigned actor)
 {
 	return pl_rand(s->seed ^ (uint64_t)s->inst << 32, (uint64_t)s->round << 16 | actor);
 }
 
-void pl_unit_draw(const struct pl_shared *s, const struct pl_op *ops, unsigned actor, uint64_t unit,
+void pl_unit_draw(const struct pl_part *p, const struct pl_op *ops, uint64_t key, uint64_t unit,
 	unsigned *ret_do, int64_t *v)
 {
-	const struct pl_part *p = &s->part[actor];
-	uint64_t key = unit_key(s, actor), at = unit * (PL_ARGS_MAX + 2);
+	uint64_t at = unit * (PL_ARGS_MAX + 2);
 	unsigned d = *ret_do, i;
 
 	if (!p->seq && p->ndo > 1) {
@@ -37,13 +36,9 @@ void pl_unit_draw(const struct pl_shared *s, const struct pl_op *ops, unsigned a
 		v[i] = p->arg[d][i].lo == p->arg[d][i].hi
 			       ? p->arg[d][i].lo
 			       : pl_rand_range(key, at + 1 + i, p->arg[d][i].lo, p->arg[d][i].hi);
-	v[PL_ARGS_MAX] = pl_rand_range(key, at + 7, p->timeout_ns.lo, p->timeout_ns.hi);
+	if (ops[p->op[d]].how & PL_TIMED)
+		v[PL_ARGS_MAX] = pl_rand_range(key, at + 7, p->timeout_ns.lo, p->timeout_ns.hi);
 	*ret_do = d;
-}
-
-uint64_t pl_unit_key(const struct pl_shared *s, unsigned actor)
-{
-	return ~unit_key(s, actor);
 }
 
 static void add_op(struct pl_part *p, unsigned index, uint32_t weight)
@@ -223,14 +218,14 @@ static enum pl_role role_of(const struct pl_part *p)
 static uint64_t bytes_put(unsigned actor)
 {
 	const struct pl_part *p = &c->shared->part[actor];
-	uint64_t sum = 0, u;
+	uint64_t key = pl_unit_key(c->shared, actor), sum = 0, u;
 	int64_t v[PL_ARGS_MAX + 1];
 	int size;
 
 	for (u = 0; u < p->units; u++) {
 		unsigned d = 0;
 
-		pl_unit_draw(c->shared, c->ops, actor, u, &d, v);
+		pl_unit_draw(p, c->ops, key, u, &d, v);
 		(void)pl_arg_of(&c->ops[p->op[d]], PL_SIZE, &size);
 		sum += size >= 0 ? (uint64_t)v[size] : 0;
 	}

@@ -365,8 +365,8 @@ static void drain(void)
 
 /* ---- WORK and KICK ---- */
 
-/* The flags decide. The count of those still running only finds who rings: an actor killed between its flag and its
- * part of the count leaves the count wrong, and nobody rings. */
+/* The flags decide. The count of those still running only finds who rings: an actor killed between
+ * its flag and its part of the count leaves the count wrong, and nobody rings. */
 static bool all_parked(void)
 {
 	unsigned i;

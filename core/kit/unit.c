@@ -64,7 +64,7 @@ static long perform(struct worker *w, const struct pl_op *op, const struct pl_ar
 	long ret;
 
 	if (w->before) {
-		int64_t fresh = w->before(w->key, w->n);
+		int64_t fresh = w->before(~w->key, w->n);
 
 		w->last = fresh ? fresh : w->last;
 	}
@@ -340,7 +340,7 @@ static void work(struct worker *w)
 
 		for (k = 0; k < last; k++) {
 			d = k;
-			pl_unit_draw(w->e->shared, w->e->ops, w->e->id, unit, &d, v);
+			pl_unit_draw(w->part, w->e->ops, w->key, unit, &d, v);
 			if (one(w, d, v, bytes ? w->part->quota - done : PL_LEN_MAX, &got) == LEAVE)
 				return;
 		}
