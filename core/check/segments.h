@@ -27,10 +27,10 @@ static inline bool pl_segments_new(struct pl_segments *s, uint32_t n)
 
 	*s = (struct pl_segments){ .n = n };
 	do {
-		s->words[s->levels] = (uint32_t)((bits + 63) / 64 + 1);
-		total += s->words[s->levels];
-		bits = s->words[s->levels++];
-	} while (bits > 64 && s->levels < PL_SEG_LEVELS);
+		bits = (bits + 63) / 64; /* until one word holds the whole level */
+		s->words[s->levels] = (uint32_t)bits + 1;
+		total += s->words[s->levels++];
+	} while (bits > 1 && s->levels < PL_SEG_LEVELS);
 	mem = calloc(total, sizeof *mem);
 	if (!mem)
 		return false;
