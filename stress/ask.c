@@ -35,7 +35,7 @@ static int spawn_to(char *const argv[], int out, pid_t *ret_pid)
 /* Reads to the end of output, but no further than the deadline. */
 static bool read_all(int fd, char *buf, size_t size, int64_t deadline)
 {
-	struct pollfd p = {.fd = fd, .events = POLLIN};
+	struct pollfd p = { .fd = fd, .events = POLLIN };
 	char rest[512];
 	size_t n = 0;
 
@@ -121,7 +121,7 @@ static int find_variant(struct mix *m, const json_t *hello)
 		m->supported = !json_is_false(json_object_get(v, "supported"));
 		if (!m->supported)
 			(void)snprintf(m->why, sizeof m->why, "%s",
-			        why && *why ? why : "not supported here");
+				why && *why ? why : "not supported here");
 		return 0;
 	}
 	return -ENOENT;
@@ -137,8 +137,8 @@ int ask_hello(struct config *c, struct mix *m)
 	(void)snprintf(path, sizeof path, "%s/plumb-%s", c->drivers, m->mech);
 	if (!c->ntarget && access(path, X_OK) < 0) {
 		(void)fprintf(stderr,
-		        "plumb-stress: no driver '%s' (%s: %s); --list shows what there is\n",
-		        m->mech, path, strerror(errno));
+			"plumb-stress: no driver '%s' (%s: %s); --list shows what there is\n",
+			m->mech, path, strerror(errno));
 		return EXIT_USAGE;
 	}
 	m->path = strdup(path);
@@ -147,14 +147,14 @@ int ask_hello(struct config *c, struct mix *m)
 		(void)fprintf(stderr, "plumb-stress: %s\n", why);
 		return EXIT_BROKEN;
 	}
-	m->needs = (struct needs){need(hello, "processes"), need(hello, "queues"),
-	        need(hello, "mqueue_bytes"), need(hello, "pipe_pages"), need(hello, "fds")};
+	m->needs = (struct needs){ need(hello, "processes"), need(hello, "queues"),
+		need(hello, "mqueue_bytes"), need(hello, "pipe_pages"), need(hello, "fds") };
 	r = find_variant(m, hello);
 	json_decref(hello);
 	if (r < 0)
 		(void)fprintf(stderr,
-		        "plumb-stress: driver '%s' has no variant '%s'; --list shows them\n",
-		        m->mech, mix_name(m, name) + strcspn(name, "/") + 1);
+			"plumb-stress: driver '%s' has no variant '%s'; --list shows them\n",
+			m->mech, mix_name(m, name) + strcspn(name, "/") + 1);
 	return r < 0 ? EXIT_USAGE : 0;
 }
 
@@ -186,7 +186,7 @@ static void list_one(const struct config *c, const char *name)
 
 			(void)snprintf(who, sizeof who, "%.31s/%.31s", name + 6, vn ? vn : "?");
 			(void)printf("%-24s %-10s %s%s\n", who, model ? model : "?",
-			        no ? "not supported: " : "supported", no && reason ? reason : "");
+				no ? "not supported: " : "supported", no && reason ? reason : "");
 		}
 	}
 	json_decref(hello);

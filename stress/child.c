@@ -43,7 +43,7 @@ static int spawn_attr(posix_spawnattr_t *a)
 	/* A driver makes itself a leader; until it has, a Ctrl-C of the terminal would reach it. */
 	(void)posix_spawnattr_setpgroup(a, 0);
 	return posix_spawnattr_setflags(
-	        a, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+		a, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
 }
 
 static int spawn_on(struct driver *d, const int theirs[3])
@@ -186,7 +186,7 @@ void child_last_words(const struct driver *d, json_t **ret_lines)
 
 		/* no UTF-8: shown as such rather than dropped */
 		(void)json_array_append_new(
-		        *ret_lines, s ? s : json_string("(bytes that are no text)"));
+			*ret_lines, s ? s : json_string("(bytes that are no text)"));
 	}
 }
 
@@ -203,7 +203,7 @@ static int adopt(struct driver *d, uv_pipe_t *p, int fd)
 
 int child_spawn(struct driver *d)
 {
-	int ours[3] = {-1, -1, -1}, theirs[3] = {-1, -1, -1}, r = 0;
+	int ours[3] = { -1, -1, -1 }, theirs[3] = { -1, -1, -1 }, r = 0;
 
 	for (int i = 0; i < 3 && r == 0; i++) {
 		int sv[2];

@@ -32,7 +32,7 @@ static int parse_int(const char *opt, const char *s, int64_t min, int64_t max, i
 	}
 	(void)snprintf(range, sizeof range, "%lld to %lld", (long long)min, (long long)max);
 	(void)fprintf(
-	        stderr, "plumb-stress: %s wants an integer from %s, not '%s'\n", opt, range, s);
+		stderr, "plumb-stress: %s wants an integer from %s, not '%s'\n", opt, range, s);
 	return -1;
 }
 
@@ -41,7 +41,8 @@ static int parse_span(const char *opt, const char *s, int64_t *ret)
 	static const struct {
 		const char *unit;
 		double ns;
-	} units[] = {{"ms", 1e6}, {"s", 1e9}, {"m", 6e10}, {"min", 6e10}, {"h", 3.6e12}};
+	} units[] = { { "ms", 1e6 }, { "s", 1e9 }, { "m", 6e10 }, { "min", 6e10 },
+		{ "h", 3.6e12 } };
 	char *end;
 	double v = strtod(s, &end);
 
@@ -52,7 +53,7 @@ static int parse_span(const char *opt, const char *s, int64_t *ret)
 		}
 	}
 	return bad(
-	        "%s wants a duration with its unit, as in 50ms, 10s, 5m or 2h, not '%s'", opt, s);
+		"%s wants a duration with its unit, as in 50ms, 10s, 5m or 2h, not '%s'", opt, s);
 }
 
 static int set_for(struct config *c, const char *s)
@@ -77,8 +78,8 @@ static int set_seed(struct config *c, const char *s)
 	errno = 0;
 	c->seed = strtoull(s, &end, 0);
 	return errno || end == s || *end || *s == '-'
-	               ? bad("%s wants a 64-bit number, not '%s'", "--seed", s)
-	               : 0;
+		       ? bad("%s wants a 64-bit number, not '%s'", "--seed", s)
+		       : 0;
 }
 
 static int set_lanes(struct config *c, const char *s)
@@ -206,39 +207,39 @@ static const struct {
 	const char *name, *arg, *help;
 	int (*set)(struct config *c, const char *s);
 } options[] = {
-        {"--for", "10s", "how long drivers run", set_for},
-        {"--seed", "S", "all random choices follow from it; default: drawn", set_seed},
-        {"--drivers", "DIR", "where the drivers are", set_drivers},
-        {"--lanes", "N|free", "drivers in a run at once; default: half the CPUs", set_lanes},
-        {"--slice", "50ms", "a driver's turn; default: up to 50 ms, so that each gets two",
-                set_slice},
-        {"--place", "free", "actors on CPUs: same, spread or free", set_place},
-        {"--fault", "kill:5/s", "kill or stop actors at a rate; repeatable", set_fault},
-        {"--actors", "4", "actors of each driver", set_actors},
-        {"--ops", "N", "operations an actor and round", set_ops},
-        {"--out", "DIR", "the run's folder; default plumbline-results/<run>", set_out},
-        {"--target", "PREFIX", "run drivers as PREFIX plumb-<name>", set_target},
-        {"--tick", "1000", "ms between a driver's ticks", set_tick},
-        {"--patience", "5s", "what a run may last beyond its slice before it is examined",
-                set_patience},
-        {"--only", "N", "of the whole mix run instance N alone, with its own seed", set_only},
-        {"--dry-run", NULL, "show the plan and the budget of limits", set_dry},
-        {"--json", NULL, "events as JSON Lines on stdout", set_json},
-        {"--list", NULL, "drivers and variants, and what is not supported here", set_list},
-        {"--help", NULL, "this text", set_help},
+	{ "--for", "10s", "how long drivers run", set_for },
+	{ "--seed", "S", "all random choices follow from it; default: drawn", set_seed },
+	{ "--drivers", "DIR", "where the drivers are", set_drivers },
+	{ "--lanes", "N|free", "drivers in a run at once; default: half the CPUs", set_lanes },
+	{ "--slice", "50ms", "a driver's turn; default: up to 50 ms, so that each gets two",
+		set_slice },
+	{ "--place", "free", "actors on CPUs: same, spread or free", set_place },
+	{ "--fault", "kill:5/s", "kill or stop actors at a rate; repeatable", set_fault },
+	{ "--actors", "4", "actors of each driver", set_actors },
+	{ "--ops", "N", "operations an actor and round", set_ops },
+	{ "--out", "DIR", "the run's folder; default plumbline-results/<run>", set_out },
+	{ "--target", "PREFIX", "run drivers as PREFIX plumb-<name>", set_target },
+	{ "--tick", "1000", "ms between a driver's ticks", set_tick },
+	{ "--patience", "5s", "what a run may last beyond its slice before it is examined",
+		set_patience },
+	{ "--only", "N", "of the whole mix run instance N alone, with its own seed", set_only },
+	{ "--dry-run", NULL, "show the plan and the budget of limits", set_dry },
+	{ "--json", NULL, "events as JSON Lines on stdout", set_json },
+	{ "--list", NULL, "drivers and variants, and what is not supported here", set_list },
+	{ "--help", NULL, "this text", set_help },
 };
 
 void config_usage(void)
 {
 	(void)puts("usage: plumb-stress MECH[/VARIANT]=N... [OPTIONS]\n"
-	           "Runs hundreds of drivers and judges every round. Exit: 0 held, 1 violated, 2 "
-	           "usage, 3 broken,\n"
-	           "4 nothing ran, 5 inconclusive, 130 interrupted.\n");
+		   "Runs hundreds of drivers and judges every round. Exit: 0 held, 1 violated, 2 "
+		   "usage, 3 broken,\n"
+		   "4 nothing ran, 5 inconclusive, 130 interrupted.\n");
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
 		char left[40];
 
 		(void)snprintf(left, sizeof left, "%s%s%s", options[i].name,
-		        options[i].arg ? " " : "", options[i].arg ? options[i].arg : "");
+			options[i].arg ? " " : "", options[i].arg ? options[i].arg : "");
 		(void)printf("  %-20s %s\n", left, options[i].help);
 	}
 }
@@ -246,7 +247,7 @@ void config_usage(void)
 static bool word(const char *s, size_t n)
 {
 	static const char letters[] =
-	        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
 
 	return n > 0 && n < NAME_MAX_ && *s != '-' && strspn(s, letters) >= n;
 }
@@ -269,10 +270,10 @@ static int parse_mix(struct config *c, const char *s)
 	(void)snprintf(m->mech, sizeof m->mech, "%.*s", (int)mech, s);
 	if (mech < eq)
 		(void)snprintf(
-		        m->variant, sizeof m->variant, "%.*s", (int)(eq - mech - 1), s + mech + 1);
+			m->variant, sizeof m->variant, "%.*s", (int)(eq - mech - 1), s + mech + 1);
 	for (unsigned i = 0; i < c->nmix; i++)
 		if (strcmp(m->mech, c->mix[i].mech) == 0 &&
-		        strcmp(m->variant, c->mix[i].variant) == 0)
+			strcmp(m->variant, c->mix[i].variant) == 0)
 			return bad("'%s' is named twice%s", s, "");
 	m->n = (unsigned)n;
 	c->nmix++;
@@ -289,7 +290,7 @@ static int parse_option(struct config *c, char **argv, int argc, int *i)
 			continue;
 		if (!options[k].arg)
 			return value ? bad("%s takes no value ('%s')", options[k].name, value)
-			             : options[k].set(c, NULL);
+				     : options[k].set(c, NULL);
 		if (!value && ++*i >= argc)
 			return bad("%s wants a value, as in %s", options[k].name, options[k].arg);
 		return options[k].set(c, value ? value : argv[*i]);
@@ -314,13 +315,13 @@ int config_parse(struct config *c, int argc, char **argv)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	*c = (struct config){.for_ns = 10 * SEC,
-	        .patience_ns = 5 * SEC,
-	        .lanes = cpus > 3 ? (int)(cpus / 2) : 1,
-	        .actors = 4,
-	        .tick_ms = 1000,
-	        .only = -1,
-	        .place = "free"};
+	*c = (struct config){ .for_ns = 10 * SEC,
+		.patience_ns = 5 * SEC,
+		.lanes = cpus > 3 ? (int)(cpus / 2) : 1,
+		.actors = 4,
+		.tick_ms = 1000,
+		.only = -1,
+		.place = "free" };
 	if (getrandom(&c->seed, sizeof c->seed, 0) != (ssize_t)sizeof c->seed)
 		c->seed = (uint64_t)now_ns();
 	for (int i = 1; i < argc; i++) {
@@ -333,15 +334,15 @@ int config_parse(struct config *c, int argc, char **argv)
 		return 0;
 	if (!c->nmix)
 		return bad(
-		        "no mix given%s%s, as in pipe=10 mq=5; --list shows what there is", "", "");
+			"no mix given%s%s, as in pipe=10 mq=5; --list shows what there is", "", "");
 	return check_total(c);
 }
 
 /* The folder given, or the first of these beside the program that is there. */
 int config_drivers(struct config *c)
 {
-	static const char *const beside[] = {
-	        "drivers", "../drivers", "static", "../libexec/plumbline"};
+	static const char *const beside[] = { "drivers", "../drivers", "static",
+		"../libexec/plumbline" };
 	char self[PATH_MAX], path[PATH_MAX + 32];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 

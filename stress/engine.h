@@ -24,11 +24,11 @@
 enum {
 	MIX_MAX = 64, /* kinds of drivers in a run */
 	DRIVERS_MAX = 20000,
-	FAULTS_MAX = 8,    /* --fault options */
+	FAULTS_MAX = 8,	   /* --fault options */
 	TARGET_MAX = 32,   /* words of a --target */
 	LINE_MAX_ = 65536, /* bytes of a protocol line, its LF included */
-	ASKED_MAX = 16,    /* requests of one driver that wait for an answer */
-	RING = 32,         /* stderr lines kept of a driver ... */
+	ASKED_MAX = 16,	   /* requests of one driver that wait for an answer */
+	RING = 32,	   /* stderr lines kept of a driver ... */
 	RING_LINE = 256,   /* ... and bytes of each */
 	VIOLATIONS_KEPT = 100,
 	NAME_MAX_ = 32,
@@ -71,10 +71,10 @@ struct digest {
 /* Sums over the runs of one kind of driver. */
 struct tally {
 	uint64_t rounds, judged, unknown, violated, done, okay, fail, pending, killed, bytes,
-	        ordered;
+		ordered;
 	uint64_t short_ops, overlapped, elapsed_ns, round_ns, slices;
 	uint64_t tick_done, tick_okay, tick_fail, tick_bytes,
-	        tick_rounds; /* what ticks said, live */
+		tick_rounds; /* what ticks said, live */
 	struct digest lat;
 };
 
@@ -93,9 +93,9 @@ struct config {
 	struct mix mix[MIX_MAX];
 	unsigned nmix;
 	int64_t for_ns, slice_ns,
-	        patience_ns; /* slice 0: chosen; patience: what a run may last beyond its slice */
+		patience_ns; /* slice 0: chosen; patience: what a run may last beyond its slice */
 	uint64_t seed;
-	int lanes;         /* 0: free */
+	int lanes;	   /* 0: free */
 	int actors, ops;   /* ops 0: the driver's default */
 	int tick_ms, only; /* only: -1, or the one instance to run */
 	const char *place, *drivers, *out;
@@ -190,7 +190,7 @@ struct engine {
 	enum phase phase;
 	struct lanes lanes;
 	int64_t t0, armed_ns, run_from_ns, run_until_ns, drain_ns, beat_ns, next_tick_ns,
-	        next_line_ns, end_ns;
+		next_line_ns, end_ns;
 	int interrupts;
 	uint64_t picks; /* draws of the faults' random numbers */
 	char run[40], dir[PATH_MAX];
@@ -248,8 +248,8 @@ void pool_leave(struct driver *d); /* the first rung of the ladder */
 void pool_kill(struct driver *d);  /* the last */
 void pool_kill_all(struct engine *e);
 void pool_fail(struct driver *d, enum fate fate, const char *fmt, ...)
-        __attribute__((format(printf, 3, 4))); /* and leave; the first reason is kept */
-void pool_settle(struct driver *d);            /* exited, and its output read */
+	__attribute__((format(printf, 3, 4))); /* and leave; the first reason is kept */
+void pool_settle(struct driver *d);	       /* exited, and its output read */
 void pool_beat(struct driver *d, int64_t now);
 
 /* lanes.c */
@@ -297,7 +297,7 @@ int limits_check(struct engine *e, bool show);
 int folder_parent(const struct config *c, char *buf, size_t size);
 int folder_open(struct engine *e);
 void folder_inst(
-        const struct driver *d, char *buf, size_t size); /* made if missing; "" if it cannot be */
+	const struct driver *d, char *buf, size_t size); /* made if missing; "" if it cannot be */
 void folder_stderr(const struct driver *d);
 int folder_unlink_object(const struct engine *e, const char *driver, const char *name);
 void folder_close(struct engine *e);

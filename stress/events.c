@@ -59,5 +59,5 @@ void events_put(struct engine *e, const char *ev, json_t *o)
 json_t *events_who(const struct driver *d)
 {
 	return json_pack("{s:i,s:s,s:s}", "instance", (int)d->inst, "mechanism", d->mix->mech,
-	        "variant", d->mix->variant);
+		"variant", d->mix->variant);
 }

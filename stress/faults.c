@@ -37,7 +37,7 @@ static void inject(struct engine *e, struct driver *d, int i, int64_t now)
 		return;
 	}
 	if (d->cont_ns) { /* one at a time: a driver all of whose actors are stopped shows nothing
-		           */
+			   */
 		f->refused++;
 		return;
 	}

@@ -55,8 +55,8 @@ static int make_lock(struct engine *e)
 
 	if (held >= 0) {
 		r = flock(held, LOCK_EX | LOCK_NB) < 0 || unlinkat(e->dir_fd, "lock", 0) < 0
-		            ? -EBUSY
-		            : 0;
+			    ? -EBUSY
+			    : 0;
 		(void)close(held);
 		if (r < 0)
 			return r;
@@ -67,7 +67,7 @@ static int make_lock(struct engine *e)
 		return -errno;
 	errno = ENOSPC; /* what a short write means */
 	if (flock(e->lock_fd, LOCK_EX | LOCK_NB) < 0 || write(e->lock_fd, text, (size_t)n) != n ||
-	        linkat(e->dir_fd, tmp, e->dir_fd, "lock", 0) < 0)
+		linkat(e->dir_fd, tmp, e->dir_fd, "lock", 0) < 0)
 		r = errno == EEXIST ? -EBUSY : -errno;
 	(void)unlinkat(e->dir_fd, tmp, 0);
 	return r;
@@ -105,7 +105,7 @@ int folder_open(struct engine *e)
 	if (mkdirat(e->dir_fd, "inst", 0755) < 0 && errno != EEXIST)
 		return refuse(e->dir, strerror(errno));
 	e->events_fd = openat(e->dir_fd, "events.jsonl",
-	        O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+		O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
 	return e->events_fd < 0 ? refuse(e->dir, strerror(errno)) : 0;
 }
 

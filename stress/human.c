@@ -47,7 +47,7 @@ void human_start(struct engine *e)
 	for (unsigned i = 0; i < e->cfg.nmix; i++)
 		if (!e->cfg.mix[i].supported)
 			(void)printf("skipped: %s: %s\n", mix_name(&e->cfg.mix[i], name),
-			        e->cfg.mix[i].why);
+				e->cfg.mix[i].why);
 	(void)fflush(stdout);
 }
 
@@ -57,10 +57,10 @@ void human_armed(struct engine *e, double ms)
 		return;
 	clear_live(e);
 	(void)printf(
-	        "%u drivers with %d actors each ready in %.0f ms; ", e->nready, e->cfg.actors, ms);
+		"%u drivers with %d actors each ready in %.0f ms; ", e->nready, e->cfg.actors, ms);
 	if (e->cfg.lanes)
 		(void)printf("%d at once, %lld ms a turn\n", e->cfg.lanes,
-		        (long long)(e->lanes.slice_ns / MS));
+			(long long)(e->lanes.slice_ns / MS));
 	else
 		(void)puts("all at once");
 	(void)fflush(stdout);
@@ -68,7 +68,7 @@ void human_armed(struct engine *e, double ms)
 
 void human_tick(struct engine *e, int64_t now)
 {
-	struct tally t = {0};
+	struct tally t = { 0 };
 	char ops[32], rounds[32];
 	double s = e->run_from_ns ? (double)(now - e->run_from_ns) / 1e9 : 0;
 
@@ -83,10 +83,10 @@ void human_tick(struct engine *e, int64_t now)
 		tally_add(&t, &e->cfg.mix[i].tally);
 	clear_live(e);
 	(void)printf(
-	        "%5.0f s  %u alive  %s operations  %s rounds judged  overlap %.2f  %llu violated%s",
-	        s, e->n - e->ngone, grouped(t.tick_done, ops), grouped(t.judged, rounds),
-	        t.short_ops ? (double)t.overlapped / (double)t.short_ops : 0.0,
-	        (unsigned long long)t.violated, e->tty ? "" : "\n");
+		"%5.0f s  %u alive  %s operations  %s rounds judged  overlap %.2f  %llu violated%s",
+		s, e->n - e->ngone, grouped(t.tick_done, ops), grouped(t.judged, rounds),
+		t.short_ops ? (double)t.overlapped / (double)t.short_ops : 0.0,
+		(unsigned long long)t.violated, e->tty ? "" : "\n");
 	(void)fflush(stdout);
 }
 
@@ -118,12 +118,12 @@ static void show_skips(struct engine *e)
 		}
 		if (first && e->cfg.mix[i].supported)
 			(void)printf("skipped: %u of %s: %s\n", n, mix_name(first->mix, name),
-			        first->why);
+				first->why);
 	}
 }
 
 static void show_lines(
-        const json_t *summary, const char *key, const char *what, const char *fields[3])
+	const json_t *summary, const char *key, const char *what, const char *fields[3])
 {
 	const json_t *all = json_object_get(summary, key);
 	size_t i;
@@ -150,11 +150,11 @@ static void show_lines(
 
 void human_end(struct engine *e, const json_t *s)
 {
-	static const char *residue[3] = {"kind", "name", "pid"};
+	static const char *residue[3] = { "kind", "name", "pid" };
 	const char *verdict = json_string_value(json_object_get(s, "verdict"));
-	const char *colour = strcmp(verdict, "held") == 0       ? "\033[32m"
-	                     : strcmp(verdict, "violated") == 0 ? "\033[31m"
-	                                                        : "\033[33m";
+	const char *colour = strcmp(verdict, "held") == 0	? "\033[32m"
+			     : strcmp(verdict, "violated") == 0 ? "\033[31m"
+								: "\033[33m";
 	char ops[32], rounds[32], pairs[32];
 
 	if (e->cfg.json)
@@ -163,12 +163,12 @@ void human_end(struct engine *e, const json_t *s)
 	show_skips(e);
 	show_lines(s, "residue", "left behind", residue);
 	(void)printf(
-	        "%s%s%s: %s. %s rounds judged, %s operations, %s ordered pairs, overlap %.2f\n",
-	        paint(e, colour), verdict, paint(e, "\033[0m"),
-	        json_string_value(json_object_get(s, "why")), grouped(e->total.judged, rounds),
-	        grouped(e->total.done, ops), grouped(e->total.ordered, pairs),
-	        e->total.short_ops ? (double)e->total.overlapped / (double)e->total.short_ops
-	                           : 0.0);
+		"%s%s%s: %s. %s rounds judged, %s operations, %s ordered pairs, overlap %.2f\n",
+		paint(e, colour), verdict, paint(e, "\033[0m"),
+		json_string_value(json_object_get(s, "why")), grouped(e->total.judged, rounds),
+		grouped(e->total.done, ops), grouped(e->total.ordered, pairs),
+		e->total.short_ops ? (double)e->total.overlapped / (double)e->total.short_ops
+				   : 0.0);
 	(void)printf("report %s/run.json\n", e->dir);
 	(void)printf("replay %s\n", json_string_value(json_object_get(s, "replay")));
 	(void)fflush(stdout);

@@ -37,7 +37,7 @@ int lanes_init(struct engine *e)
 	}
 	for (unsigned i = 0; i < e->cfg.nmix; i++)
 		for (unsigned k = 0; k < e->cfg.mix[i].n; k++, inst++)
-			p[inst] = (struct place){(k + 0.5) / e->cfg.mix[i].n, inst};
+			p[inst] = (struct place){ (k + 0.5) / e->cfg.mix[i].n, inst };
 	qsort(p, e->n, sizeof *p, by_key);
 	for (unsigned i = 0; i < e->n; i++)
 		l->order[i] = p[i].inst;
@@ -45,10 +45,10 @@ int lanes_init(struct engine *e)
 	l->n = e->n;
 	/* two turns for each within the time given, so that none is judged on a single start */
 	fit = e->cfg.for_ns * (e->cfg.lanes ? e->cfg.lanes : 1) / e->n / 2;
-	l->slice_ns = e->cfg.slice_ns           ? e->cfg.slice_ns
-	              : fit > SLICE_MAX_MS * MS ? SLICE_MAX_MS * MS
-	              : fit < SLICE_MIN_MS * MS ? SLICE_MIN_MS * MS
-	                                        : fit;
+	l->slice_ns = e->cfg.slice_ns		? e->cfg.slice_ns
+		      : fit > SLICE_MAX_MS * MS ? SLICE_MAX_MS * MS
+		      : fit < SLICE_MIN_MS * MS ? SLICE_MIN_MS * MS
+						: fit;
 	return 0;
 }
 
@@ -79,7 +79,7 @@ static void give(struct driver *d, int64_t now, int64_t ms, int64_t start)
 void lanes_fill(struct engine *e)
 {
 	while (e->phase == PH_RUN && e->cfg.lanes && !e->lanes.closed &&
-	        e->lanes.running < e->cfg.lanes) {
+		e->lanes.running < e->cfg.lanes) {
 		int64_t now = now_ns(), left = e->run_until_ns - now;
 		struct driver *d = left >= MS ? next_ready(e) : NULL;
 

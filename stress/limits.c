@@ -23,7 +23,7 @@ enum { CAP_SYS_ADMIN_ = 21, CAP_SYS_RESOURCE_ = 24 };
 struct row {
 	const char *name, *lift;  /* the limit; what raises it */
 	int64_t have, used, need; /* have: INT64_MAX without bound, -1 unknown */
-	bool soft;                /* beyond it things work otherwise, not worse: a warning */
+	bool soft;		  /* beyond it things work otherwise, not worse: a warning */
 };
 
 struct want {
@@ -70,7 +70,7 @@ static int64_t max64(int64_t a, int64_t b)
 
 static struct want want_of(const struct engine *e)
 {
-	struct want w = {.processes = SPARE_PROCESSES};
+	struct want w = { .processes = SPARE_PROCESSES };
 
 	for (unsigned i = 0; i < e->cfg.nmix; i++) {
 		const struct mix *m = &e->cfg.mix[i];
@@ -146,7 +146,7 @@ static void cgroup_pids(int64_t *ret_max, int64_t *ret_used)
 	*ret_used = 0;
 	while (f && fgets(line, sizeof line, f)) {
 		const char *root =
-		        strstr(line, ":pids:") ? "/sys/fs/cgroup/pids" : "/sys/fs/cgroup";
+			strstr(line, ":pids:") ? "/sys/fs/cgroup/pids" : "/sys/fs/cgroup";
 		char *slash = strchr(line, '/');
 
 		if (!slash || (strncmp(line, "0::", 3) != 0 && !strstr(line, ":pids:")))
@@ -214,33 +214,33 @@ static size_t fill(struct row *r, const struct want *w, const struct engine *e)
 	size_t n = 0;
 
 	cgroup_pids(&pids, &pids_used);
-	r[n++] = (struct row){"RLIMIT_NOFILE", "ulimit -n", rlimit(RLIMIT_NOFILE), 0,
-	        ENGINE_FDS + DRIVER_FDS * w->drivers};
+	r[n++] = (struct row){ "RLIMIT_NOFILE", "ulimit -n", rlimit(RLIMIT_NOFILE), 0,
+		ENGINE_FDS + DRIVER_FDS * w->drivers };
 	/* the kernel asks for the real uid 0 or either capability */
-	r[n++] = (struct row){"RLIMIT_NPROC", "ulimit -u",
-	        getuid() == 0 || admin ? any : rlimit(RLIMIT_NPROC), my_tasks(), w->processes};
-	r[n++] = (struct row){"kernel.pid_max", "sysctl", proc_number("/proc/sys/kernel/pid_max"),
-	        all_tasks(), w->processes};
-	r[n++] = (struct row){"kernel.threads-max", "sysctl",
-	        proc_number("/proc/sys/kernel/threads-max"), all_tasks(), w->processes};
-	r[n++] = (struct row){"pids.max", "the cgroup", pids, pids_used, w->processes};
-	r[n++] = (struct row){"fs.mqueue.queues_max", "sysctl",
-	        proc_number("/proc/sys/fs/mqueue/queues_max"), e->private_ipc ? 0 : queues_now(),
-	        w->queues};
-	r[n++] = (struct row){"RLIMIT_MSGQUEUE", "ulimit -q",
-	        capable(CAP_SYS_RESOURCE_) ? any : rlimit(RLIMIT_MSGQUEUE), 0, w->mqueue_bytes};
-	r[n++] = (struct row){"fs.pipe-user-pages-hard", "sysctl",
-	        admin || proc_number("/proc/sys/fs/pipe-user-pages-hard") == 0
-	                ? any
-	                : proc_number("/proc/sys/fs/pipe-user-pages-hard"),
-	        0, w->pipe_pages};
-	r[n++] = (struct row){"fs.pipe-user-pages-soft", "sysctl",
-	        admin || proc_number("/proc/sys/fs/pipe-user-pages-soft") == 0
-	                ? any
-	                : proc_number("/proc/sys/fs/pipe-user-pages-soft"),
-	        0, w->pipe_pages, true};
-	r[n++] = (struct row){
-	        "MemAvailable (KiB)", "memory", mem_available_kib(), 0, w->processes * PROCESS_KIB};
+	r[n++] = (struct row){ "RLIMIT_NPROC", "ulimit -u",
+		getuid() == 0 || admin ? any : rlimit(RLIMIT_NPROC), my_tasks(), w->processes };
+	r[n++] = (struct row){ "kernel.pid_max", "sysctl", proc_number("/proc/sys/kernel/pid_max"),
+		all_tasks(), w->processes };
+	r[n++] = (struct row){ "kernel.threads-max", "sysctl",
+		proc_number("/proc/sys/kernel/threads-max"), all_tasks(), w->processes };
+	r[n++] = (struct row){ "pids.max", "the cgroup", pids, pids_used, w->processes };
+	r[n++] = (struct row){ "fs.mqueue.queues_max", "sysctl",
+		proc_number("/proc/sys/fs/mqueue/queues_max"), e->private_ipc ? 0 : queues_now(),
+		w->queues };
+	r[n++] = (struct row){ "RLIMIT_MSGQUEUE", "ulimit -q",
+		capable(CAP_SYS_RESOURCE_) ? any : rlimit(RLIMIT_MSGQUEUE), 0, w->mqueue_bytes };
+	r[n++] = (struct row){ "fs.pipe-user-pages-hard", "sysctl",
+		admin || proc_number("/proc/sys/fs/pipe-user-pages-hard") == 0
+			? any
+			: proc_number("/proc/sys/fs/pipe-user-pages-hard"),
+		0, w->pipe_pages };
+	r[n++] = (struct row){ "fs.pipe-user-pages-soft", "sysctl",
+		admin || proc_number("/proc/sys/fs/pipe-user-pages-soft") == 0
+			? any
+			: proc_number("/proc/sys/fs/pipe-user-pages-soft"),
+		0, w->pipe_pages, true };
+	r[n++] = (struct row){ "MemAvailable (KiB)", "memory", mem_available_kib(), 0,
+		w->processes * PROCESS_KIB };
 	return n;
 }
 
@@ -250,13 +250,13 @@ static void show_row(const struct row *r, bool short_of)
 
 	(void)snprintf(have, sizeof have, "%lld", (long long)r->have);
 	(void)printf("%-26s %12s %12lld %12lld  %s\n", r->name,
-	        r->have < 0            ? "unknown"
-	        : r->have == INT64_MAX ? "no limit"
-	                               : have,
-	        (long long)r->used, (long long)r->need,
-	        !short_of ? "ok"
-	        : r->soft ? "beyond: pipes get smaller"
-	                  : "TOO SMALL");
+		r->have < 0	       ? "unknown"
+		: r->have == INT64_MAX ? "no limit"
+				       : have,
+		(long long)r->used, (long long)r->need,
+		!short_of ? "ok"
+		: r->soft ? "beyond: pipes get smaller"
+			  : "TOO SMALL");
 }
 
 int limits_check(struct engine *e, bool show)
@@ -275,7 +275,7 @@ int limits_check(struct engine *e, bool show)
 		(void)printf("%-26s %12s %12s %12s\n", "limit", "value", "in use", "needed");
 	for (size_t i = 0; i < n; i++) {
 		bool short_of = row[i].have >= 0 && row[i].need > 0 &&
-		                row[i].used + row[i].need > row[i].have;
+				row[i].used + row[i].need > row[i].have;
 
 		if (show)
 			show_row(&row[i], short_of);
@@ -284,19 +284,19 @@ int limits_check(struct engine *e, bool show)
 		if (row[i].soft) {
 			if (!show)
 				human_note(e,
-				        "warning: %s is %lld, this run uses %lld: some pipes will "
-				        "be smaller",
-				        row[i].name, (long long)row[i].have,
-				        (long long)row[i].need);
+					"warning: %s is %lld, this run uses %lld: some pipes will "
+					"be smaller",
+					row[i].name, (long long)row[i].have,
+					(long long)row[i].need);
 			continue;
 		}
 		r = EXIT_BROKEN;
 		if (!show)
 			(void)fprintf(stderr,
-			        "plumb-stress: %s is %lld with %lld in use, this run needs %lld "
-			        "more: raise it (%s) or run less\n",
-			        row[i].name, (long long)row[i].have, (long long)row[i].used,
-			        (long long)row[i].need, row[i].lift);
+				"plumb-stress: %s is %lld with %lld in use, this run needs %lld "
+				"more: raise it (%s) or run less\n",
+				row[i].name, (long long)row[i].have, (long long)row[i].used,
+				(long long)row[i].need, row[i].lift);
 	}
 	return r;
 }

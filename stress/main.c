@@ -50,9 +50,9 @@ static int set_up(struct engine *e)
 	static const struct {
 		size_t at;
 		int number;
-	} signals[] = {{offsetof(struct engine, on_child), SIGCHLD},
-	        {offsetof(struct engine, on_int), SIGINT},
-	        {offsetof(struct engine, on_term), SIGTERM}};
+	} signals[] = { { offsetof(struct engine, on_child), SIGCHLD },
+		{ offsetof(struct engine, on_int), SIGINT },
+		{ offsetof(struct engine, on_term), SIGTERM } };
 	int r = uv_loop_init(&e->loop);
 
 	if (r < 0)
@@ -83,12 +83,12 @@ static json_t *start_event(const struct engine *e)
 		(void)json_array_append_new(argv, json_string(e->argv[i]));
 	for (unsigned i = 0; i < e->cfg.nmix; i++)
 		(void)json_object_set_new(
-		        kinds, mix_name(&e->cfg.mix[i], name), json_integer(e->cfg.mix[i].n));
+			kinds, mix_name(&e->cfg.mix[i], name), json_integer(e->cfg.mix[i].n));
 	(void)snprintf(seed, sizeof seed, "0x%llx", (unsigned long long)e->cfg.seed);
 	return json_pack("{s:s,s:s,s:o,s:o,s:o,s:s,s:s}", "run", e->run, "seed", seed, "argv", argv,
-	        "drivers", kinds, "lanes",
-	        e->cfg.lanes ? json_integer(e->cfg.lanes) : json_string("free"), "place",
-	        e->cfg.place, "dir", e->dir);
+		"drivers", kinds, "lanes",
+		e->cfg.lanes ? json_integer(e->cfg.lanes) : json_string("free"), "place",
+		e->cfg.place, "dir", e->dir);
 }
 
 static int run(struct engine *e)
@@ -120,14 +120,14 @@ static void show_plan(const struct engine *e)
 		const struct mix *m = &e->cfg.mix[i];
 
 		(void)printf("%-24s %6u drivers of %d actors%s%s\n", mix_name(m, name), m->n,
-		        e->cfg.actors, m->supported ? "" : ", skipped: ", m->why);
+			e->cfg.actors, m->supported ? "" : ", skipped: ", m->why);
 	}
 	if (e->cfg.lanes)
 		(void)printf("%d at once for %.3g s, seed 0x%llx\n\n", e->cfg.lanes,
-		        (double)e->cfg.for_ns / 1e9, (unsigned long long)e->cfg.seed);
+			(double)e->cfg.for_ns / 1e9, (unsigned long long)e->cfg.seed);
 	else
 		(void)printf("all at once for %.3g s, seed 0x%llx\n\n", (double)e->cfg.for_ns / 1e9,
-		        (unsigned long long)e->cfg.seed);
+			(unsigned long long)e->cfg.seed);
 }
 
 static int ask_all(struct engine *e)

@@ -19,13 +19,13 @@ static json_t *mechs(struct engine *e)
 		char name[2 * NAME_MAX_];
 
 		(void)json_object_set_new(all, mix_name(m, name),
-		        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "n", (json_int_t)m->n,
-		                "done", (json_int_t)t->tick_done, "okay", (json_int_t)t->tick_okay,
-		                "fail", (json_int_t)t->tick_fail, "bytes",
-		                (json_int_t)t->tick_bytes, "rounds", (json_int_t)t->rounds,
-		                "violated", (json_int_t)t->violated, "unknown",
-		                (json_int_t)t->unknown, "ops_per_s",
-		                s > 0 && e->run_from_ns ? (double)t->tick_done / s : 0.0));
+			json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "n", (json_int_t)m->n,
+				"done", (json_int_t)t->tick_done, "okay", (json_int_t)t->tick_okay,
+				"fail", (json_int_t)t->tick_fail, "bytes",
+				(json_int_t)t->tick_bytes, "rounds", (json_int_t)t->rounds,
+				"violated", (json_int_t)t->violated, "unknown",
+				(json_int_t)t->unknown, "ops_per_s",
+				s > 0 && e->run_from_ns ? (double)t->tick_done / s : 0.0));
 	}
 	return all;
 }
@@ -38,15 +38,15 @@ static void tick(struct engine *e, int64_t now)
 	for (unsigned i = 0; i < e->n; i++)
 		e->drv[i].flood_bytes = 0;
 	events_put(e, "tick",
-	        json_pack("{s:i,s:i,s:o}", "alive", (int)(e->n - e->ngone), "running",
-	                e->lanes.running, "mechs", mechs(e)));
+		json_pack("{s:i,s:i,s:o}", "alive", (int)(e->n - e->ngone), "running",
+			e->lanes.running, "mechs", mechs(e)));
 	if (e->cfg.nfault) {
 		json_t *all = json_object();
 
 		for (int i = 0; i < e->cfg.nfault; i++)
 			(void)json_object_set_new(all,
-			        e->cfg.fault[i].what == FAULT_KILL ? "kill" : "stop",
-			        json_integer((json_int_t)e->cfg.fault[i].done));
+				e->cfg.fault[i].what == FAULT_KILL ? "kill" : "stop",
+				json_integer((json_int_t)e->cfg.fault[i].done));
 		events_put(e, "fault", all);
 	}
 	human_tick(e, now);
@@ -64,8 +64,8 @@ void phase_arm(struct engine *e)
 		return;
 	e->armed_ns = now_ns();
 	events_put(e, "armed",
-	        json_pack("{s:i,s:f}", "n", (int)e->nready, "ms",
-	                (double)(e->armed_ns - e->t0) / 1e6));
+		json_pack("{s:i,s:f}", "n", (int)e->nready, "ms",
+			(double)(e->armed_ns - e->t0) / 1e6));
 	human_armed(e, (double)(e->armed_ns - e->t0) / 1e6);
 	e->phase = PH_RUN;
 	e->run_from_ns = now_ns();
@@ -112,7 +112,7 @@ static void advance(struct engine *e, int64_t now)
 	}
 	/* overdue runs are watch.c's, which ends each of them; this bound is for what it forgot */
 	if (e->phase == PH_DRAIN &&
-	        (e->lanes.running == 0 || now - e->drain_ns > 15 * e->cfg.patience_ns))
+		(e->lanes.running == 0 || now - e->drain_ns > 15 * e->cfg.patience_ns))
 		phase_stop(e);
 	if (e->phase == PH_STOP && e->ngone == e->n) {
 		e->phase = PH_OVER;

@@ -57,7 +57,7 @@ int pool_start(struct engine *e)
 		struct mix *m = &e->cfg.mix[i];
 
 		for (unsigned k = 0; k < m->n; k++, inst++)
-			e->drv[inst] = (struct driver){.e = e, .mix = m, .inst = inst};
+			e->drv[inst] = (struct driver){ .e = e, .mix = m, .inst = inst };
 	}
 	for (unsigned i = 0; i < e->n; i++) {
 		struct driver *d = &e->drv[i];
@@ -141,8 +141,8 @@ static const char *end_text(const struct driver *d, char buf[80])
 {
 	if (WIFSIGNALED(d->status))
 		(void)snprintf(buf, 80, "killed by signal %d (SIG%s)", WTERMSIG(d->status),
-		        sigabbrev_np(WTERMSIG(d->status)) ? sigabbrev_np(WTERMSIG(d->status))
-		                                          : "?");
+			sigabbrev_np(WTERMSIG(d->status)) ? sigabbrev_np(WTERMSIG(d->status))
+							  : "?");
 	else
 		(void)snprintf(buf, 80, "exit status %d", WEXITSTATUS(d->status));
 	return buf;
@@ -159,8 +159,8 @@ static void judge_end(struct driver *d, bool asked)
 	if (d->pid > 0 && WIFEXITED(d->status) && WEXITSTATUS(d->status) == 77) {
 		d->fate = FATE_SKIPPED;
 		(void)snprintf(d->why, sizeof d->why, "%.200s",
-		        d->ring ? d->ring[(d->nring - 1) % RING]
-		                : "exit status 77: not supported here");
+			d->ring ? d->ring[(d->nring - 1) % RING]
+				: "exit status 77: not supported here");
 		return;
 	}
 	if (asked && clean && d->bye && d->rung < RUNG_TERM)
@@ -175,7 +175,7 @@ static void judge_end(struct driver *d, bool asked)
 		(void)snprintf(d->why, sizeof d->why, "did not stop: SIGTERM was needed");
 	else
 		(void)snprintf(d->why, sizeof d->why, "stopped without %s: %s",
-		        d->bye ? "success" : "bye", how);
+			d->bye ? "success" : "bye", how);
 }
 
 static void tell_broken(struct driver *d)
@@ -192,7 +192,7 @@ static void tell_broken(struct driver *d)
 	human_note(d->e, "broken: %s instance %u %s", mix_name(d->mix, name), d->inst, d->why);
 	if (json_array_size(lines))
 		human_note(d->e, "        %s",
-		        json_string_value(json_array_get(lines, json_array_size(lines) - 1)));
+			json_string_value(json_array_get(lines, json_array_size(lines) - 1)));
 	events_put(d->e, "driver", o);
 	d->e->nbroken++;
 }
@@ -230,14 +230,14 @@ static struct driver *by_pid(struct engine *e, pid_t pid)
  * own. */
 void pool_reap(struct engine *e)
 {
-	siginfo_t si = {0};
+	siginfo_t si = { 0 };
 	struct driver *d;
 	int status;
 
 	while (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) == 0 && si.si_pid > 0) {
 		d = by_pid(e, si.si_pid);
 		if (d && !(d->bye && si.si_code == CLD_EXITED && si.si_status == 0) &&
-		        getpgid(d->pid) == d->pid)
+			getpgid(d->pid) == d->pid)
 			(void)kill(-d->pid, SIGKILL);
 		if (waitpid(si.si_pid, &status, 0) < 0)
 			break;

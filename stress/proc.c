@@ -34,7 +34,7 @@ int proc_read(pid_t pid, struct proc *ret)
 	open_ = strchr(buf, '(');
 	close_ = strrchr(buf, ')');
 	if (!open_ || !close_ ||
-	        sscanf(close_ + 1, " %c %d %d", &ret->state, &ret->ppid, &ret->pgid) != 3)
+		sscanf(close_ + 1, " %c %d %d", &ret->state, &ret->ppid, &ret->pgid) != 3)
 		return -EPROTO;
 	*close_ = 0;
 	ret->pid = pid;
@@ -92,7 +92,7 @@ static int by_pid(const void *a, const void *b)
 static bool descends(const struct proc *all, unsigned n, const struct proc *p, pid_t root)
 {
 	for (int depth = 0; p && depth < 64; depth++) {
-		struct proc key = {.pid = p->ppid};
+		struct proc key = { .pid = p->ppid };
 
 		if (p->ppid == root)
 			return true;

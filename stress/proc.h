@@ -16,7 +16,7 @@ struct proc {
 };
 
 int proc_read(pid_t pid, struct proc *ret);
-int64_t proc_run_delay(pid_t pid);                /* ns it was runnable without a CPU */
+int64_t proc_run_delay(pid_t pid);		  /* ns it was runnable without a CPU */
 int proc_all(struct proc **ret, unsigned *ret_n); /* of this pid namespace; free() it */
 
 /* Descendants of `root`, root excluded, as a snapshot: to be repeated until empty. Zombies are left
@@ -25,6 +25,6 @@ int proc_tree(pid_t root, struct proc **ret, unsigned *ret_n);
 void proc_kill_tree(pid_t root);
 
 bool proc_tagged(pid_t pid, const char *env); /* "NAME=value" is in its initial environment */
-int64_t proc_number(const char *path);        /* first integer of a file; "max": INT64_MAX; -1 */
+int64_t proc_number(const char *path);	      /* first integer of a file; "max": INT64_MAX; -1 */
 
 #endif

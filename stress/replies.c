@@ -22,12 +22,12 @@ static void run_ended(struct driver *d, const json_t *ok)
 
 	if (tally_run(&d->mix->tally, ok) < 0)
 		pool_fail(d, FATE_BROKEN, "sent a run's summary that cannot be: %s",
-		        "see events.jsonl");
+			"see events.jsonl");
 	if (strcmp(verdict, "violated") == 0 &&
-	        !json_integer_value(json_object_get(ok, "violated")))
+		!json_integer_value(json_object_get(ok, "violated")))
 		d->mix->tally.violated++;
 	else if (strcmp(verdict, "held") != 0 && strcmp(verdict, "unknown") != 0 &&
-	         strcmp(verdict, "violated") != 0)
+		 strcmp(verdict, "violated") != 0)
 		pool_fail(d, FATE_BROKEN, "sent the verdict '%.40s', which is none", verdict);
 	d->judged += (uint64_t)json_integer_value(json_object_get(ok, "judged"));
 	d->violations += strcmp(verdict, "violated") == 0;
@@ -76,7 +76,8 @@ void reply_ok(struct driver *d, struct asked a, const json_t *ok)
 static void start_failed(struct driver *d, struct asked a, const json_t *err)
 {
 	static const char *const name[] = {
-	        [OP_INIT] = "init", [OP_OPEN] = "open", [OP_ACTOR] = "actor"};
+		[OP_INIT] = "init", [OP_OPEN] = "open", [OP_ACTOR] = "actor"
+	};
 	const char *limit = text(err, "limit", NULL), *msg = text(err, "msg", "no reason given");
 
 	if (limit)
@@ -98,7 +99,7 @@ void reply_err(struct driver *d, struct asked a, const json_t *err)
 	case OP_RUN:
 		if (d->state != ST_LEAVING)
 			pool_fail(d, FATE_BROKEN, "run failed: %s",
-			        text(err, "msg", "no reason given"));
+				text(err, "msg", "no reason given"));
 		lanes_done(d);
 		break;
 	case OP_FAULT:
@@ -118,7 +119,7 @@ static bool our_clock(const json_t *hello)
 	const json_t *clock = json_object_get(hello, "clock");
 	const char *boot = text(clock, "boot", "");
 	char ours[64] = "";
-	struct stat st = {0};
+	struct stat st = { 0 };
 	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
 
 	if (f) {
@@ -138,7 +139,7 @@ static void take_hello(struct driver *d, const json_t *hello)
 	d->hello = true;
 	d->same_clock = d->e->cfg.lanes == 0 && our_clock(hello);
 	json_array_foreach(
-	        json_object_get(hello, "proto"), i, v) if (json_integer_value(v) == 1) return;
+		json_object_get(hello, "proto"), i, v) if (json_integer_value(v) == 1) return;
 	pool_fail(d, FATE_BROKEN, "does not speak version 1 of the protocol");
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 struct counts {
@@ -17,7 +18,7 @@ struct counts {
 
 static struct counts count(const struct engine *e)
 {
-	struct counts c = {0};
+	struct counts c = { 0 };
 
 	for (unsigned i = 0; i < e->n; i++) {
 		const struct driver *d = &e->drv[i];
@@ -42,7 +43,7 @@ static struct counts count(const struct engine *e)
 static void shell_word(char *buf, size_t size, const char *s)
 {
 	static const char plain[] =
-	        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%";
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%";
 	size_t n = strlen(buf);
 
 	if (*s && s[strspn(s, plain)] == 0) {
@@ -64,14 +65,14 @@ char *report_command(const struct engine *e, int only)
 		return NULL;
 	(void)snprintf(buf, 4096, "%s", e->argv[0]);
 	for (int i = 1; i < e->argc; i++) {
-		static const char *const drop[] = {"--seed", "--out", "--only"};
+		static const char *const drop[] = { "--seed", "--out", "--only" };
 		bool dropped = false;
 
 		for (size_t k = 0; k < 3; k++) {
 			size_t n = strlen(drop[k]);
 
 			if (strncmp(e->argv[i], drop[k], n) != 0 ||
-			        (e->argv[i][n] && e->argv[i][n] != '='))
+				(e->argv[i][n] && e->argv[i][n] != '='))
 				continue;
 			dropped = true;
 			i += !e->argv[i][n];
@@ -111,7 +112,7 @@ void report_violation(struct driver *d, const json_t *event)
 		(void)json_array_append(e->violations, o);
 	if (e->nviolations <= 10)
 		human_note(e, "VIOLATED: %s instance %u, %s: %s", mix_name(d->mix, name), d->inst,
-		        rule ? rule : "no rule", text ? text : "");
+			rule ? rule : "no rule", text ? text : "");
 	events_put(e, "violation", o);
 }
 
@@ -127,39 +128,39 @@ static struct verdict judge(const struct engine *e, const struct counts *c, char
 
 	if (c->violated || t->violated || e->nhangs) {
 		int n = snprintf(why, 256, "%u of %u drivers: %llu rounds contradict their model",
-		        c->violated, e->n, (unsigned long long)t->violated);
+			c->violated, e->n, (unsigned long long)t->violated);
 
 		if (e->nhangs)
 			(void)snprintf(why + n, 256 - (size_t)n, ", %llu hangs",
-			        (unsigned long long)e->nhangs);
-		return (struct verdict){"violated", EXIT_VIOLATED};
+				(unsigned long long)e->nhangs);
+		return (struct verdict){ "violated", EXIT_VIOLATED };
 	}
 	if (c->broken || json_array_size(e->residue)) {
 		int n = c->broken ? snprintf(why, 256, "%u of %u drivers broke", c->broken, e->n)
-		                  : 0;
+				  : 0;
 
 		if (json_array_size(e->residue))
 			(void)snprintf(why + n, 256 - (size_t)n, "%s%zu things were left behind",
-			        n ? ", " : "", json_array_size(e->residue));
-		return (struct verdict){"broken", EXIT_BROKEN};
+				n ? ", " : "", json_array_size(e->residue));
+		return (struct verdict){ "broken", EXIT_BROKEN };
 	}
 	if (!t->rounds) {
 		(void)snprintf(
-		        why, 256, "nothing ran; %u of %u drivers were skipped", c->skipped, e->n);
-		return (struct verdict){"skipped", EXIT_NOTHING};
+			why, 256, "nothing ran; %u of %u drivers were skipped", c->skipped, e->n);
+		return (struct verdict){ "skipped", EXIT_NOTHING };
 	}
 	if (!t->judged || t->unknown * 100 > t->rounds) {
 		(void)snprintf(why, 256, "%llu of %llu rounds could not be judged",
-		        (unsigned long long)t->unknown, (unsigned long long)t->rounds);
-		return (struct verdict){"unknown", EXIT_UNSURE};
+			(unsigned long long)t->unknown, (unsigned long long)t->rounds);
+		return (struct verdict){ "unknown", EXIT_UNSURE };
 	}
 	if (c->unreached)
 		(void)snprintf(why, 256,
-		        "every round agreed with its model; %u of %u drivers had no turn",
-		        c->unreached, e->n);
+			"every round agreed with its model; %u of %u drivers had no turn",
+			c->unreached, e->n);
 	else
 		(void)snprintf(why, 256, "every round agreed with its model");
-	return (struct verdict){"held", EXIT_HELD};
+	return (struct verdict){ "held", EXIT_HELD };
 }
 
 static json_t *argv_json(const struct engine *e)
@@ -210,12 +211,25 @@ static json_t *faults(const struct engine *e)
 
 	for (int i = 0; i < e->cfg.nfault; i++)
 		(void)json_array_append_new(all,
-		        json_pack("{s:s,s:f,s:I,s:I,s:I}", "what",
-		                e->cfg.fault[i].what == FAULT_KILL ? "kill" : "stop", "per_s",
-		                e->cfg.fault[i].per_s, "asked", (json_int_t)e->cfg.fault[i].asked,
-		                "done", (json_int_t)e->cfg.fault[i].done, "refused",
-		                (json_int_t)e->cfg.fault[i].refused));
+			json_pack("{s:s,s:f,s:I,s:I,s:I}", "what",
+				e->cfg.fault[i].what == FAULT_KILL ? "kill" : "stop", "per_s",
+				e->cfg.fault[i].per_s, "asked", (json_int_t)e->cfg.fault[i].asked,
+				"done", (json_int_t)e->cfg.fault[i].done, "refused",
+				(json_int_t)e->cfg.fault[i].refused));
 	return all;
+}
+
+/* The engine's own share of one CPU while drivers ran. */
+static double cpu_share(const struct engine *e)
+{
+	struct rusage u;
+	int64_t used;
+
+	if (e->end_ns <= e->run_from_ns || getrusage(RUSAGE_SELF, &u) < 0)
+		return 0;
+	used = (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * SEC +
+	       (u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000;
+	return (double)used / (double)(e->end_ns - e->run_from_ns);
 }
 
 static void set_all(json_t *to, json_t *from)
@@ -229,8 +243,8 @@ json_t *report_build(struct engine *e, int *ret_exit)
 	struct counts c = count(e);
 	char why[256], seed[32], *replay = report_command(e, e->cfg.only);
 	double s = e->run_from_ns && e->end_ns > e->run_from_ns
-	                   ? (double)(e->end_ns - e->run_from_ns) / 1e9
-	                   : 0;
+			   ? (double)(e->end_ns - e->run_from_ns) / 1e9
+			   : 0;
 	struct verdict v;
 	json_t *o;
 
@@ -240,24 +254,25 @@ json_t *report_build(struct engine *e, int *ret_exit)
 	*ret_exit = e->interrupts ? EXIT_INT : v.exit;
 	(void)snprintf(seed, sizeof seed, "0x%llx", (unsigned long long)e->cfg.seed);
 	o = json_pack("{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:o,s:f}", "run", e->run, "seed", seed,
-	        "verdict", v.name, "why", why, "exit", *ret_exit, "interrupted", e->interrupts > 0,
-	        "replay", replay, "argv", argv_json(e), "seconds", s);
+		"verdict", v.name, "why", why, "exit", *ret_exit, "interrupted", e->interrupts > 0,
+		"replay", replay, "argv", argv_json(e), "seconds", s);
 	free(replay);
 	set_all(o, json_pack("{s:{s:i,s:i,s:i,s:i,s:i}}", "counts", "held", c.held, "violated",
-	                   c.violated, "skipped", c.skipped, "broken", c.broken, "unknown",
-	                   c.unknown));
+			   c.violated, "skipped", c.skipped, "broken", c.broken, "unknown",
+			   c.unknown));
 	set_all(o, json_pack("{s:O,s:O,s:O,s:O,s:o,s:o}", "violations", e->violations, "hangs",
-	                   e->hangs, "residue", e->residue, "broken", e->brokens, "skips", skips(e),
-	                   "faults", faults(e)));
+			   e->hangs, "residue", e->residue, "broken", e->brokens, "skips", skips(e),
+			   "faults", faults(e)));
 	set_all(o, tally_json(&e->total, s));
 	set_all(o, json_pack("{s:i,s:i,s:o,s:s,s:f,s:i,s:b,s:I,s:o}", "drivers", (int)e->n,
-	                   "actors", e->cfg.actors, "lanes",
-	                   e->cfg.lanes ? json_integer(e->cfg.lanes) : json_string("free"), "place",
-	                   e->cfg.place, "slice_ms", (double)e->lanes.slice_ns / 1e6, "unreached",
-	                   c.unreached, "private_ipc", e->private_ipc, "starved",
-	                   (json_int_t)e->nstarved, "per_mech", per_mech(e, s)));
+			   "actors", e->cfg.actors, "lanes",
+			   e->cfg.lanes ? json_integer(e->cfg.lanes) : json_string("free"), "place",
+			   e->cfg.place, "slice_ms", (double)e->lanes.slice_ns / 1e6, "unreached",
+			   c.unreached, "private_ipc", e->private_ipc, "starved",
+			   (json_int_t)e->nstarved, "per_mech", per_mech(e, s)));
+	(void)json_object_set_new(o, "engine_cpu", json_real(cpu_share(e)));
 	(void)json_object_set_new(o, "armed_ms",
-	        e->armed_ns ? json_real((double)(e->armed_ns - e->t0) / 1e6) : json_null());
+		e->armed_ns ? json_real((double)(e->armed_ns - e->t0) / 1e6) : json_null());
 	return o;
 }
 
@@ -281,23 +296,48 @@ static int write_file(struct engine *e, const char *name, const char *text)
 	return close(fd) < 0 && r == 0 ? -errno : r;
 }
 
-/* On a full disk the verdict is worth more than the events: they make room for it. */
+static void shorten(json_t *array, size_t keep)
+{
+	while (json_array_size(array) > keep)
+		(void)json_array_remove(array, json_array_size(array) - 1);
+}
+
+/* On a full disk the verdict is worth more than the events, and than the tenth witness: both make
+ * room. */
+static int write_short(struct engine *e, const json_t *summary)
+{
+	static const char *const lists[] = { "violations", "hangs", "residue", "broken", "skips" };
+	json_t *copy = json_deep_copy(summary);
+	char *text;
+	int r;
+
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+		shorten(json_object_get(copy, lists[i]), 2);
+	(void)json_object_set_new(copy, "shortened", json_true());
+	text = json_dumps(copy, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	e->events_lost = true;
+	if (e->events_fd >= 0)
+		(void)!ftruncate(e->events_fd, 0);
+	r = text ? write_file(e, "run.json.new", text) : -ENOMEM;
+	free(text);
+	json_decref(copy);
+	return r;
+}
+
 int report_write(struct engine *e, const json_t *summary)
 {
 	char *text = json_dumps(summary, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
 	int r = text ? write_file(e, "run.json.new", text) : -ENOMEM;
 
-	if (r == -ENOSPC && e->events_fd >= 0 && ftruncate(e->events_fd, 0) == 0) {
-		e->events_lost = true;
-		r = write_file(e, "run.json.new", text);
-	}
+	if (r == -ENOSPC || r == -EDQUOT)
+		r = write_short(e, summary);
 	if (r == 0 && renameat(e->dir_fd, "run.json.new", e->dir_fd, "run.json") < 0)
 		r = -errno;
 	free(text);
 	if (r < 0) {
 		(void)unlinkat(e->dir_fd, "run.json.new", 0);
 		human_note(
-		        e, "warning: %s/run.json could not be written: %s", e->dir, strerror(-r));
+			e, "warning: %s/run.json could not be written: %s", e->dir, strerror(-r));
 	}
 	return r;
 }

@@ -28,7 +28,7 @@ static void reap_all(void)
 static void tell(struct engine *e, const struct proc *p)
 {
 	(void)json_array_append_new(e->residue,
-	        json_pack("{s:s,s:s,s:i}", "kind", "process", "name", p->comm, "pid", (int)p->pid));
+		json_pack("{s:s,s:s,s:i}", "kind", "process", "name", p->comm, "pid", (int)p->pid));
 }
 
 /* Whatever lives below the engine now has outlived its driver: a child subreaper loses no
@@ -76,13 +76,13 @@ static int queues_fd(void)
 /* Where the object of a name can be seen. */
 static const char *where(const char *name, int queues)
 {
-	static const char *const places[] = {"/dev/shm%s", "/dev/shm/sem.%s", "%s"};
+	static const char *const places[] = { "/dev/shm%s", "/dev/shm/sem.%s", "%s" };
 	char path[PATH_MAX + 32];
 
 	if (*name != '/')
 		return NULL;
 	if (queues >= 0 && !strchr(name + 1, '/') &&
-	        faccessat(queues, name + 1, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		faccessat(queues, name + 1, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return "message queue";
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
 		(void)snprintf(path, sizeof path, places[i], i == 1 ? name + 1 : name);

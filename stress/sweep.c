@@ -21,10 +21,10 @@
 int folder_unlink_object(const struct engine *e, const char *driver, const char *name)
 {
 	char path[PATH_MAX], out[256];
-	char *argv[] = {path, "--unlink", (char *)name, NULL};
+	char *argv[] = { path, "--unlink", (char *)name, NULL };
 
 	if (strchr(driver, '/') ||
-	        snprintf(path, sizeof path, "%s/plumb-%s", e->cfg.drivers, driver) >= PATH_MAX)
+		snprintf(path, sizeof path, "%s/plumb-%s", e->cfg.drivers, driver) >= PATH_MAX)
 		return -EINVAL;
 	return ask_run(argv, out, sizeof out, 5000);
 }
@@ -75,7 +75,7 @@ static unsigned sweep_processes(const char *run)
 		return 0;
 	for (unsigned i = 0; i < n; i++)
 		if (all[i].pid > 1 && all[i].pid != getpid() && all[i].state != 'Z' &&
-		        proc_tagged(all[i].pid, tag))
+			proc_tagged(all[i].pid, tag))
 			killed += kill(all[i].pid, SIGKILL) == 0;
 	free(all);
 	return killed;
@@ -90,13 +90,13 @@ static void sweep_run(struct engine *e, int parent_fd, const char *folder)
 
 	/* short ids would match foreign names; ours have 20 characters */
 	if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0 &&
-	        read(lock, text, sizeof text - 1) > 0 && sscanf(text, "plumbline %47s", run) == 1 &&
-	        strlen(run) >= 12) {
+		read(lock, text, sizeof text - 1) > 0 && sscanf(text, "plumbline %47s", run) == 1 &&
+		strlen(run) >= 12) {
 		processes = sweep_processes(run);
 		objects = sweep_objects(e, dir_fd, run);
 		if (unlinkat(dir_fd, "lock", 0) == 0)
 			human_note(e, "swept dead run %s: %u objects, %u processes", run, objects,
-			        processes);
+				processes);
 	}
 	if (lock >= 0)
 		(void)close(lock);

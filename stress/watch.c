@@ -25,9 +25,9 @@ static void watch_start(struct driver *d, int64_t now)
 		pool_kill(d);
 	} else if (now - d->spawned_ns > READY_NS) {
 		pool_fail(d, FATE_BROKEN, "was not ready within 30 s: %s unanswered",
-		        wire_waits(d, OP_INIT)   ? "init"
-		        : wire_waits(d, OP_OPEN) ? "open"
-		                                 : "actor");
+			wire_waits(d, OP_INIT)	 ? "init"
+			: wire_waits(d, OP_OPEN) ? "open"
+						 : "actor");
 		pool_kill(d);
 	}
 }
@@ -58,7 +58,7 @@ static void tell_starved(struct driver *d, int64_t silent)
 static void watch_ticks(struct driver *d, int64_t now)
 {
 	int64_t three = 3 * d->e->cfg.tick_ms * MS, silent = now - d->heard_ns;
-	struct proc p = {.state = '?'};
+	struct proc p = { .state = '?' };
 
 	if (silent < three + 100 * MS) {
 		d->silent_ns = 0;
@@ -82,7 +82,7 @@ static void watch_ticks(struct driver *d, int64_t now)
 	}
 	(void)proc_read(d->pid, &p);
 	pool_fail(d, FATE_BROKEN, "is silent: no tick and no answer for %.1f s, process state %c",
-	        (double)silent / 1e9, p.state);
+		(double)silent / 1e9, p.state);
 	pool_kill(d);
 }
 
@@ -90,20 +90,20 @@ static void watch_run(struct driver *d, int64_t now)
 {
 	int64_t patience = d->e->cfg.patience_ns, over = now - d->run_from_ns - d->run_ms * MS;
 	int64_t still =
-	        patience > 3 * d->e->cfg.tick_ms * MS ? patience : 3 * d->e->cfg.tick_ms * MS;
+		patience > 3 * d->e->cfg.tick_ms * MS ? patience : 3 * d->e->cfg.tick_ms * MS;
 
 	if (over < patience)
 		return;
 	if (d->examined_ns) {
 		if (now - d->examined_ns > still)
 			pool_fail(
-			        d, FATE_BROKEN, "did not answer `status` in a run that is overdue");
+				d, FATE_BROKEN, "did not answer `status` in a run that is overdue");
 	} else if (now - d->grew_ns > still) {
 		d->examined_ns = now;
 		wire_ask(d, OP_STATUS);
 	} else if (over > OVERDUE * patience)
 		pool_fail(d, FATE_BROKEN, "makes progress, but its run of %lld ms does not end",
-		        (long long)d->run_ms);
+			(long long)d->run_ms);
 }
 
 void watch_driver(struct driver *d, int64_t now)
@@ -118,7 +118,8 @@ void watch_driver(struct driver *d, int64_t now)
 		watch_start(d, now);
 	if (d->state == ST_READY || d->state == ST_RUNNING)
 		watch_ticks(d, now);
-	if (d->state == ST_RUNNING)
+	if (d->state == ST_RUNNING &&
+		!d->silent_ns) /* of a silent one nothing can be said about its run */
 		watch_run(d, now);
 }
 
@@ -162,10 +163,10 @@ void watch_status(struct driver *d, const json_t *ok)
 		d->hang = true;
 		d->e->nhangs++;
 		human_note(d->e,
-		        "hang: %s instance %u: all its actors are blocked, no operation for %.1f s",
-		        mix_name(d->mix, name), d->inst, (double)(now_ns() - d->grew_ns) / 1e9);
+			"hang: %s instance %u: all its actors are blocked, no operation for %.1f s",
+			mix_name(d->mix, name), d->inst, (double)(now_ns() - d->grew_ns) / 1e9);
 		pool_leave(d);
 	} else
 		pool_fail(d, FATE_BROKEN, "has a run of %lld ms that makes no progress (%s)",
-		        (long long)d->run_ms, kind);
+			(long long)d->run_ms, kind);
 }

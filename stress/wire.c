@@ -14,7 +14,7 @@ static int64_t ask(struct driver *d, enum op op, short detail)
 	for (int i = 0; i < ASKED_MAX; i++) {
 		if (d->asked[i].id)
 			continue;
-		d->asked[i] = (struct asked){.id = ++d->next_id, .op = op, .detail = detail};
+		d->asked[i] = (struct asked){ .id = ++d->next_id, .op = op, .detail = detail };
 		return d->next_id;
 	}
 	return 0; /* it owes us ASKED_MAX answers already; the watch deals with that */
@@ -55,14 +55,14 @@ void wire_start(struct driver *d)
 	if (*d->mix->variant)
 		(void)snprintf(variant, sizeof variant, ",\"variant\":\"%s\"", d->mix->variant);
 	n = snprintf(buf, sizeof buf,
-	        "{\"id\":%lld,\"op\":\"init\",\"proto\":1,\"run\":\"%s\",\"inst\":%u,\"seed\":\"0x%"
-	        "llx\","
-	        "\"t0\":%lld,\"dir\":%s,\"tick_ms\":%d}\n"
-	        "{\"id\":%lld,\"op\":\"open\",\"as\":\"q\",\"mode\":\"create\"%s}\n"
-	        "{\"id\":%lld,\"op\":\"actor\",\"n\":%d,\"place\":\"%s\"}\n",
-	        (long long)ask(d, OP_INIT, 0), e->run, d->inst, (unsigned long long)seed,
-	        (long long)e->t0, qdir, e->cfg.tick_ms, (long long)ask(d, OP_OPEN, 0), variant,
-	        (long long)ask(d, OP_ACTOR, 0), e->cfg.actors, e->cfg.place);
+		"{\"id\":%lld,\"op\":\"init\",\"proto\":1,\"run\":\"%s\",\"inst\":%u,\"seed\":\"0x%"
+		"llx\","
+		"\"t0\":%lld,\"dir\":%s,\"tick_ms\":%d}\n"
+		"{\"id\":%lld,\"op\":\"open\",\"as\":\"q\",\"mode\":\"create\"%s}\n"
+		"{\"id\":%lld,\"op\":\"actor\",\"n\":%d,\"place\":\"%s\"}\n",
+		(long long)ask(d, OP_INIT, 0), e->run, d->inst, (unsigned long long)seed,
+		(long long)e->t0, qdir, e->cfg.tick_ms, (long long)ask(d, OP_OPEN, 0), variant,
+		(long long)ask(d, OP_ACTOR, 0), e->cfg.actors, e->cfg.place);
 	child_write(d, buf, (size_t)n);
 }
 
@@ -73,14 +73,14 @@ void wire_run(struct driver *d, int64_t for_ms, int64_t start_ns)
 
 	if (start_ns && d->same_clock)
 		(void)snprintf(start, sizeof start, ",\"start_at\":%lld",
-		        (long long)(start_ns - d->e->t0));
+			(long long)(start_ns - d->e->t0));
 	else if (start_ns)
 		(void)snprintf(start, sizeof start, ",\"start_in_ms\":%lld",
-		        (long long)((start_ns - now_ns()) / MS));
+			(long long)((start_ns - now_ns()) / MS));
 	if (d->e->cfg.ops)
 		(void)snprintf(ops, sizeof ops, ",\"ops\":%d", d->e->cfg.ops);
 	n = snprintf(buf, sizeof buf, "{\"id\":%lld,\"op\":\"run\",\"for_ms\":%lld%s%s}\n",
-	        (long long)ask(d, OP_RUN, 0), (long long)for_ms, start, ops);
+		(long long)ask(d, OP_RUN, 0), (long long)for_ms, start, ops);
 	child_write(d, buf, (size_t)n);
 }
 
@@ -88,8 +88,8 @@ void wire_fault(struct driver *d, const char *what, int actor, short detail)
 {
 	char buf[128];
 	int n = snprintf(buf, sizeof buf,
-	        "{\"id\":%lld,\"op\":\"fault\",\"what\":\"%s\",\"actor\":%d}\n",
-	        (long long)ask(d, OP_FAULT, detail), what, actor);
+		"{\"id\":%lld,\"op\":\"fault\",\"what\":\"%s\",\"actor\":%d}\n",
+		(long long)ask(d, OP_FAULT, detail), what, actor);
 
 	child_write(d, buf, (size_t)n);
 }
@@ -103,7 +103,7 @@ void wire_cancel(struct driver *d)
 		if (d->asked[i].op != OP_RUN || !d->asked[i].id)
 			continue;
 		n = snprintf(buf, sizeof buf, "{\"id\":%lld,\"op\":\"cancel\",\"target\":%lld}\n",
-		        (long long)ask(d, OP_CANCEL, 0), (long long)d->asked[i].id);
+			(long long)ask(d, OP_CANCEL, 0), (long long)d->asked[i].id);
 		child_write(d, buf, (size_t)n);
 		return;
 	}
@@ -112,10 +112,11 @@ void wire_cancel(struct driver *d)
 void wire_ask(struct driver *d, enum op op)
 {
 	static const char *const name[] = {
-	        [OP_STATUS] = "status", [OP_PING] = "ping", [OP_STOP] = "stop"};
+		[OP_STATUS] = "status", [OP_PING] = "ping", [OP_STOP] = "stop"
+	};
 	char buf[64];
 	int n = snprintf(buf, sizeof buf, "{\"id\":%lld,\"op\":\"%s\"}\n", (long long)ask(d, op, 0),
-	        name[op]);
+		name[op]);
 
 	child_write(d, buf, (size_t)n);
 }
@@ -140,7 +141,7 @@ static void take_reply(struct driver *d, const json_t *line)
 	}
 	if (!a) {
 		pool_fail(d, FATE_BROKEN, "answered what was not asked (\"re\":%lld)",
-		        (long long)json_integer_value(re));
+			(long long)json_integer_value(re));
 		return;
 	}
 	was = *a;
@@ -163,7 +164,7 @@ void wire_line(struct driver *d, const char *text, size_t n)
 	line = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);
 	if (!json_is_object(line)) {
 		pool_fail(d, FATE_BROKEN, "wrote what is not plumb/1: %.*s", n > 60 ? 60 : (int)n,
-		        text);
+			text);
 		json_decref(line);
 		return;
 	}
