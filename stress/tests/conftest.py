@@ -88,7 +88,7 @@ class Engine:
             self.count += 1
             out = self.root / f"run{self.count}"
         self.folder = pathlib.Path(out)
-        quick = ["--tick", "100", "--patience", "300ms", "--for", "300ms"]
+        quick = ["--tick", "100", "--patience", "600ms", "--for", "300ms"]
         return [str(STRESS), *quick, "--drivers", str(self.drivers), "--out", str(out), *map(str, args)]
 
     def __call__(self, *args, out=None, deadline_s=30, **kw):
