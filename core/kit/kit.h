@@ -229,7 +229,7 @@ struct pl_ctl {
 	struct pl_run *job;
 	unsigned bad_lines;
 	int exit_code;
-};
+} __attribute__((aligned(4096))); /* pages of its own: an actor gives its copy back */
 
 extern struct pl_ctl pl_ctl;
 

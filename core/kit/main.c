@@ -14,7 +14,7 @@
 
 enum { STOP_NS = 2000000000, STARTUP_TICK_NS = 1000000000, FDS = 3 + PL_ACTORS_MAX };
 
-struct pl_ctl pl_ctl = { .tick_ns = STARTUP_TICK_NS };
+struct pl_ctl pl_ctl;
 static struct pl_ctl *const c = &pl_ctl;
 static uint64_t unblocked; /* signal mask while waiting */
 
@@ -98,6 +98,7 @@ static int prepare(const struct pl_driver *d)
 	int i;
 
 	c->drv = d;
+	c->tick_ns = STARTUP_TICK_NS;
 	json_object_seed(1); /* else jansson reads /dev/urandom through libc */
 	c->sharedfd = (int)syscall(SYS_memfd_create, "plumb-shared", 1U);
 	if (c->sharedfd < 0 || syscall(SYS_ftruncate, c->sharedfd, (long)pl_shared_size()) < 0)

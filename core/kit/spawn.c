@@ -127,7 +127,7 @@ static _Noreturn void host_main(const struct host_plan *h)
 
 static _Noreturn void child_main(const struct host_plan *h, enum pl_kind kind)
 {
-	static struct pl_env env;
+	static struct pl_env env __attribute__((aligned(4096))); /* one page, not two */
 
 	if (kind == KIND_THREAD)
 		host_main(h);
@@ -137,6 +137,7 @@ static _Noreturn void child_main(const struct host_plan *h, enum pl_kind kind)
 		close_objects();
 		pl_actor_become(&env);
 	}
+	(void)madvise(c, sizeof *c, MADV_DONTNEED);
 	pl_actor_main(&env);
 	raw_exit(0);
 }
