@@ -5,11 +5,14 @@ Limits: an input line of LINE_MAX bytes (a longer one is handed on cut, once); t
 """
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import selectors
 import signal
 import subprocess
+import sys
+import termios
 import threading
 import time
 from collections import deque
@@ -73,6 +76,13 @@ class Wire:
                         raise WireError(11, f"it has not read its input for {timeout:g} s") from None
                 except OSError as e:
                     raise WireError(e.errno, f"its input is closed ({e.strerror})") from None
+
+    def unread(self) -> int:
+        """Bytes that were sent and that the child has not read yet; 0 when its input is closed."""
+        with self._wlock:
+            if self._proc.stdin.closed:
+                return 0
+            return int.from_bytes(fcntl.ioctl(self._proc.stdin, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     def close_stdin(self) -> None:
         """The child's EOF; safe to repeat."""

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""plumbline: the command line. Parses, hands over, and turns every trouble into one line and an exit code."""
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import signal
+import sys
+from typing import Sequence
+
+from . import __version__
+from .calls import DriverError
+from .console import Out, flush
+from .outcomes import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_USAGE, Trouble
+from .places import Places
+from .target import Target, TargetError
+
+EPILOG = """exit codes: 0 every claim held, 1 a claim was violated, 2 usage, 3 broken (harness or environment),
+4 nothing ran or all was skipped, 5 inconclusive, 130 interrupted"""
+
+
+def duration(text: str) -> float:
+    """"60s", "5m", "200ms", "1h": seconds. A unit must be there."""
+    m = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
+    if not m:
+        raise argparse.ArgumentTypeError(f"{text!r}: a duration carries its unit, as in 60s, 5m or 500ms")
+    return float(m[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[m[2]]
+
+
+def _parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="plumbline", description="Do this system's IPC mechanisms keep their promises, alone and under load?",
+                                  epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("--version", action="version", version=f"plumbline {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    place = argparse.ArgumentParser(add_help=False)
+    place.add_argument("--drivers", metavar="DIR", help="where plumb-<name> are (default: this build's)")
+    place.add_argument("--target", metavar="PREFIX", default=None, help="command that runs a driver elsewhere, as in 'podman exec -i C'")
+    as_json = argparse.ArgumentParser(add_help=False)
+    as_json.add_argument("--json", metavar="-", nargs="?", const="-", help="the result as JSON on stdout")
+    results = argparse.ArgumentParser(add_help=False)
+    results.add_argument("--out", metavar="DIR", help="where run folders go (default: plumbline-results)")
+    results.add_argument("--junit", metavar="FILE", help="write the JUnit file here too")
+    results.add_argument("--expect", metavar="FILE", help="TOML of known deviations, which do not count as violated")
+    suites = argparse.ArgumentParser(add_help=False)
+    suites.add_argument("-k", dest="keyword", metavar="EXPR", default="", help="only tests that match, as for pytest")
+    suites.add_argument("--shard", metavar="N/M", default="", help="the Nth of M parts of the tests")
+    suites.add_argument("--jobs", metavar="N", default="auto", help="tests at once (default: as many as CPUs)")
+    suites.add_argument("--budget", metavar="TIME", type=duration, help="stop the suites after so long, as in 5m")
+
+    def add(name: str, what: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=what, description=what, parents=list(parents), epilog=EPILOG,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    add("doctor", "what this machine or target can run, and what lifts each limit", place, as_json)
+    add("list", "drivers, variants, capabilities, operations, clauses", place, as_json)
+    check = add("drivercheck", "does a driver, in any language, speak plumb/1?", as_json)
+    check.add_argument("path", help="the driver's program")
+    check.add_argument("--target", metavar="PREFIX", default=None)
+    conform = add("conform", "clause by clause: what holds, what is violated, what is skipped and why", place, as_json, results, suites)
+    conform.add_argument("mechanisms", metavar="MECH", nargs="*", help="mq, mutex/robust …; all when none is named")
+    stress = add("stress", "hundreds of drivers at once, every round judged", place, as_json, results)
+    stress.add_argument("mix", metavar="MECH[/VARIANT]=N", nargs="+")
+    _stress_options(stress)
+    add("run", "the main job: conform, then a short stress of everything, then the report", place, as_json, results, suites) \
+        .add_argument("--for", dest="for_s", metavar="TIME", type=duration, default=20.0, help="length of the stress (default 20s)")
+    report = add("report", "write a run's report.html and junit.xml again", as_json)
+    report.add_argument("run", metavar="RUN", help="its folder, its id, or latest")
+    report.add_argument("--out", metavar="DIR", help="where run folders are (default: plumbline-results)")
+    return top
+
+
+def _stress_options(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--for", dest="for_s", metavar="TIME", type=duration, default=10.0, help="as in 60s (default 10s)")
+    p.add_argument("--seed", help="replay the random choices of an earlier run")
+    p.add_argument("--lanes", metavar="N|free", help="drivers in a round at once (default: half the CPUs)")
+    p.add_argument("--place", choices=("same", "spread", "free"), help="actors on CPUs")
+    p.add_argument("--fault", metavar="KIND:RATE", action="append", default=[], help="as in kill:5/s; may be repeated")
+    p.add_argument("--actors", metavar="N", help="of each driver")
+    p.add_argument("--ops", metavar="N", help="of each actor and round")
+    p.add_argument("--only", metavar="N", help="run instance N of the mix alone, with its own seed")
+    p.add_argument("--dry-run", action="store_true", help="show the plan and the budget of limits, run nothing")
+
+
+def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
+    from . import doctor, drivercheck, jobs  # late: --help and a typo need no rich, no jinja2
+    if a.json not in (None, "-"):
+        raise Trouble(f"--json {a.json}: only `-`, stdout, is known")
+    out = Out(quiet=a.json is not None)
+    if a.command == "report":
+        return jobs.report(out, a)
+    target = Target.parse(a.target if a.target is not None else os.environ.get("PLUMBLINE_TARGET", ""))
+    if a.command == "drivercheck":
+        return drivercheck.command(out, a.path, target, a.json is not None)
+    places = Places.find(a.drivers)
+    if a.command in ("doctor", "list"):
+        return (doctor.doctor if a.command == "doctor" else doctor.listing)(out, places, target, a.json is not None)
+    job = jobs.Job(out, places, target, a, shlex.join(["plumbline", *argv]))
+    return {"conform": job.conform, "stress": job.stress, "run": job.run}[a.command]()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code. No traceback ever reaches a user unless PLUMBLINE_DEBUG is set."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        return _dispatch(_parser().parse_args(argv), argv)
+    except SystemExit as e:  # argparse
+        return e.code if isinstance(e.code, int) else EXIT_USAGE
+    except KeyboardInterrupt:
+        return _complain("interrupted", EXIT_INTERRUPTED)
+    except (Trouble, TargetError) as e:
+        return _complain(str(e), getattr(e, "code", EXIT_USAGE))
+    except DriverError as e:
+        return _complain(str(e), EXIT_USAGE if e.kind == "usage" else EXIT_BROKEN)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_BROKEN
+    except Exception as e:  # noqa: BLE001
+        if os.environ.get("PLUMBLINE_DEBUG"):
+            raise
+        return _complain(f"{type(e).__name__}: {e} (a fault of plumbline itself; PLUMBLINE_DEBUG=1 shows where)", EXIT_BROKEN)
+    finally:
+        flush()
+
+
+def _as_interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _complain(text: str, code: int) -> int:
+    try:
+        print(f"plumbline: {text}", file=sys.stderr)
+    except OSError:
+        pass
+    return code

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""The commands that leave a run folder: conform, stress, run; and report, which reads one again."""
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import secrets
+import shlex
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from . import conform as suites
+from . import expect, junit, machine, stress
+from .catalogue import Catalogue
+from .conform import Conform
+from .console import Out
+from .drivers import ask
+from .outcomes import EXIT_BROKEN, VERDICT_EXIT, Record, Trouble, cells, counts, plural, worst
+from .places import Places
+from .report import page
+from .runfolder import RunFolder, sweep
+from .stress import Stress
+from .target import Target
+
+SCHEMA = 1
+EACH = 12  # drivers of each variant in the stress of `run`
+
+
+class Job:
+    """One command's work on one run folder."""
+
+    def __init__(self, out: Out, places: Places, target: Target, args: Any, command: str):
+        self.out, self.places, self.target, self.args, self.command = out, places, target, args, command
+        self.shard = suites.parse_shard(args.shard) if getattr(args, "shard", "") else ""
+        self.known = Catalogue.load(places.conformance / "clauses")
+        self.expected = expect.load(args.expect, self.known.by_id)
+        self.seed = self._seed(getattr(args, "seed", None))
+        self.begun = time.time()
+        self.done_conform: Conform | None = None
+        self.done_stress: Stress | None = None
+        self.mix: list[str] = []
+
+    @staticmethod
+    def _seed(text: str | None) -> str:
+        if text is None:
+            return f"0x{secrets.randbits(64):016x}"
+        try:
+            if not 0 <= int(text, 0) < 2**64:
+                raise ValueError
+        except ValueError:
+            raise Trouble(f"--seed {text}: an unsigned 64-bit number, as in 0x5eed") from None
+        return text
+
+    # the commands
+    def conform(self) -> int:
+        suites.check_mechanisms(self.args.mechanisms, self.places.need_drivers())
+        with self._folder() as self.folder:
+            self._conform(self.args.mechanisms)
+            return self._finish()
+
+    def stress(self) -> int:
+        self.places.need_drivers()
+        self.mix = self.args.mix
+        self.args.seed = self.seed
+        if self.args.dry_run:
+            return stress.dry_run(self.places, self.target, self.mix, stress.options(self.args))
+        with self._folder() as self.folder:
+            self._stress(stress.options(self.args))
+            return self._finish()
+
+    def run(self) -> int:
+        known = ask(self.places, self.target, self.places.need_drivers())
+        with self._folder() as self.folder:
+            self._doctor(known)
+            self._conform([])
+            if not self.done_conform.interrupted:
+                self.mix = [f"{k.name}/{v['name']}={EACH}" for k in known if not k.why for v in k.variants if v.get("supported") is not False]
+                self.args.seed, self.args.fault = self.seed, ["kill:2/s"]
+                if self.mix:
+                    self._stress(stress.options(self.args))
+            return self._finish()
+
+    # their parts
+    def _folder(self) -> "_Open":
+        return _Open(self)
+
+    def _doctor(self, known: list[Any]) -> None:
+        env = machine.environment()
+        self.out.say(f"machine  {env['kernel']} {env['machine']}, {env['libc']}, {plural(env['cpus'], 'CPU')}; target: {self.target}")
+        for k in known:
+            here = [v["name"] for v in k.variants if v.get("supported") is not False]
+            self.out.say(f"driver   {k.name}: {', '.join(here) if here else 'nothing'}{'; BROKEN: ' + k.why if k.why else ''}")
+
+    def _conform(self, chosen: list[str]) -> None:
+        a = self.args
+        self.folder.event("conform", state="started")
+        self.done_conform = suites.run(self.out, self.places, self.folder, self.target, chosen, keyword=a.keyword, shard=self.shard,
+                                       expectations=a.expect, budget_s=a.budget, jobs=a.jobs)
+        suites.show(self.out, self.done_conform)
+        self.folder.event("conform", state="ended", verdict=self.done_conform.verdict, counts=counts(self.done_conform.records))
+
+    def _stress(self, opts: list[str]) -> None:
+        self.out.say(f"stress: {' '.join(self.mix)} {' '.join(opts)}")
+        self.folder.event("stress", state="started", mix=self.mix, seed=self.seed)
+        self.done_stress = s = stress.run(self.out, self.places, self.target, self.mix, opts, self.folder.path / stress.FOLDER)
+        self.folder.event("stress", state="ended", exit=s.exit)
+        if s.exit == 2:
+            raise Trouble("\n".join(s.stderr) or "plumb-stress refused its arguments")
+        stress.show(self.out, s, stress.violations(s, self.known))
+
+    def _finish(self) -> int:
+        violated = self._violations()
+        self.folder.write_json("env.json", machine.environment() | {"target": str(self.target)})
+        if self.done_conform:
+            self.folder.write_json("conform.json", {"records": [vars(r) for r in self.done_conform.records], "news": self.done_conform.news,
+                                                    "trouble": self.done_conform.trouble, "seconds": self.done_conform.seconds})
+        summary = self._summary(violated)
+        self.folder.write_json("run.json", summary)
+        sentence, path = finish(self.folder)
+        if self.args.junit:
+            try:
+                shutil.copyfile(self.folder.path / "junit.xml", self.args.junit)
+            except OSError as e:
+                raise Trouble(f"--junit {self.args.junit}: {e.strerror}", EXIT_BROKEN) from None
+        if self.args.json is not None:
+            print(json.dumps(self.folder.read_json("run.json"), ensure_ascii=False))
+        self.out.say()
+        self.out.say(sentence, "bold red" if summary["verdict"] == "violated" else "bold")
+        self.out.say(f"report  {path}")
+        self.out.say(f"replay  {summary['replay']}")
+        sys.stdout.flush()
+        return summary["exit"]
+
+    def _violations(self) -> list[dict[str, Any]]:
+        out = []
+        for r in self.done_conform.records if self.done_conform else ():
+            if r.outcome == "violated":
+                out.append({"where": "conform", **{k: getattr(r, k) for k in ("clause", "rule", "mechanism", "variant", "text", "source", "level",
+                                                                           "reason", "witness", "test", "expected", "note")},
+                            "instance": None, "replay": self._replay_test(r)})
+        for v in stress.violations(self.done_stress, self.known) if self.done_stress else ():
+            x = next((x for x in self.expected if not x.expired and v["clause"] and x.matches(v["clause"], v["variant"])), None)
+            replay = self._replay_stress() + (f" --only {v['instance']}" if isinstance(v.get("instance"), int) else "")
+            out.append({**v, "expected": x.outcome if x else "", "note": x.reason if x else "", "replay": replay})
+        return out
+
+    def _replay_test(self, r: Record) -> str:
+        name = r.test.split("::")[-1].split("[")[0]
+        target = f" --target {json.dumps(str(self.target))}" if self.target.argv else ""
+        return f"plumbline conform {r.mechanism}/{r.variant} -k {name or r.clause}{target}"
+
+    def _summary(self, violated: list[dict[str, Any]]) -> dict[str, Any]:
+        c, s = self.done_conform, self.done_stress
+        words = [c.verdict] if c else []
+        if s:
+            unexpected = [v for v in violated if v["where"] == "stress" and v["expected"] != "violated"]
+            words.append("held" if s.verdict == "violated" and not unexpected and s.summary.get("violations") else s.verdict)
+        tally = counts(c.records) if c else {}
+        engine = s.summary if s else {}
+        for word, n in (engine.get("counts") or {}).items() if not c else ():
+            tally[word] = n
+        word = worst(words)
+        replay = self._replay_stress() if s else violated[0]["replay"] if violated else self.command
+        return {"schema": SCHEMA, "run": self.folder.run, "seed": self.seed, "argv": self.command, "command": self.args.command,
+                "started": datetime.datetime.fromtimestamp(self.begun, datetime.timezone.utc).isoformat(timespec="seconds"),
+                "seconds": round(time.time() - self.begun, 2), "target": str(self.target), "verdict": word, "exit": VERDICT_EXIT[word],
+                "counts": tally, "violations": violated, "hangs": engine.get("hangs") or [], "residue": engine.get("residue") or [],
+                "replay": replay, "catalogue": self.known.version, "rules": self._rules(),
+                "stress": {**engine, "exit": s.exit, "stderr": s.stderr, "mix": self.mix} if s else None}
+
+    def _rules(self) -> dict[str, list[dict[str, str]]]:
+        """Which clauses a judged round speaks for, by mechanism and variant of the stress."""
+        out: dict[str, list[dict[str, str]]] = {}
+        for m in self.mix:
+            mech, _, variant = m.split("=")[0].partition("/")
+            out[m.split("=")[0]] = [{"id": c.id, "text": c.text, "source": c.source, "level": c.level} for c in self.known if c.mechanism == mech and c.rules and c.covers(variant or mech)]
+        return out
+
+    def _replay_stress(self) -> str:
+        opts = " ".join(stress.options(self.args))
+        opts += f" --drivers {shlex.quote(self.args.drivers)}" if self.args.drivers else ""
+        target = f" --target {json.dumps(str(self.target))}" if self.target.argv else ""
+        return f"plumbline stress {' '.join(self.mix)} {opts}{target}"
+
+
+class _Open:
+    """A locked run folder for the length of a command, after dead runs' leftovers are gone."""
+
+    def __init__(self, job: Job):
+        self.job = job
+
+    def __enter__(self) -> RunFolder:
+        root = Path(self.job.args.out or "plumbline-results")
+        for name in sweep(root, self.job.places, list(self.job.target.argv)) if root.is_dir() else ():
+            self.job.out.say(f"swept   {name}, left behind by a dead run")
+        self.folder = RunFolder.create(self.job.args.out)
+        self.job.out.say(f"run {self.folder.run}  seed {self.job.seed}")
+        return self.folder
+
+    def __exit__(self, *why: Any) -> None:
+        for path in self.folder.path.glob("conform.*"):
+            try:
+                path.rmdir()  # what a test left in it stays
+            except OSError:
+                pass
+        self.folder.close()
+
+
+def finish(folder: RunFolder) -> tuple[str, Path]:
+    """Writes report.html and junit.xml from what the folder holds: the verdict's sentence, and the page's path."""
+    view = page.view(folder)
+    try:
+        junit.write(folder.path / "junit.xml", view.junit_records, {"run": folder.run, "seed": view.run.get("seed", ""), "replay": view.run.get("replay", ""),
+                                                                    "kernel": view.env.get("kernel", ""), "target": view.run.get("target", "")})
+    except OSError as e:
+        raise Trouble(f"cannot write {folder.path}/junit.xml: {e.strerror}", EXIT_BROKEN) from None
+    path = folder.write("report.html", page.render(view))
+    return view.sentence, path
+
+
+def report(out: Out, args: Any) -> int:
+    folder = RunFolder.find(args.run, args.out)
+    sentence, path = finish(folder)
+    if args.json is not None:
+        print(json.dumps({"report": str(path), "junit": str(folder.path / "junit.xml"), "sentence": sentence}))
+    out.say(sentence)
+    out.say(f"report  {path}")
+    return 0

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: MIT
+"""From a run's folder to its page: the view (data only), then the template."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from .. import __version__
+from ..outcomes import OUTCOMES, Record, cells, column, plural
+from ..runfolder import RunFolder
+from ..stress import hang_words
+from . import svg
+
+_KINDS = ("per_mech", "mechanisms", "mix")  # where an engine's summary may keep its figures by kind of driver
+MARKS = {"held": "✓", "violated": "✗", "skipped": "–", "broken": "!", "unknown": "?"}
+_HANDFUL = 40  # findings shown in full
+
+
+@dataclass
+class Square:
+    """One cell of the matrix."""
+
+    outcome: str = ""
+    expected: bool = False
+    reason: str = ""
+    load: str = ""  # "held" or "violated" under stress, "" when not judged there
+
+    @property
+    def mark(self) -> str:
+        return MARKS.get(self.outcome, "")
+
+
+@dataclass
+class Row:
+    clause: str
+    text: str
+    source: str
+    level: str
+    kind: str
+    squares: list[Square]
+
+
+@dataclass
+class Matrix:
+    mechanism: str
+    columns: list[str]
+    rows: list[Row]
+
+
+@dataclass
+class View:
+    run: dict[str, Any]
+    env: dict[str, Any]
+    sentence: str
+    records: list[Record]
+    stress_records: list[Record]
+    matrices: list[Matrix] = field(default_factory=list)
+    findings: list[dict[str, Any]] = field(default_factory=list)
+    skips: list[tuple[str, list[str]]] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+    kinds: list[dict[str, Any]] = field(default_factory=list)
+    news: list[str] = field(default_factory=list)
+
+    @property
+    def junit_records(self) -> list[Record]:
+        return self.records + self.stress_records
+
+
+def view(folder: RunFolder) -> View:
+    """Everything the page shows. Works on a folder of any part of a run: conform alone, stress alone, neither."""
+    run, env, conform = folder.read_json("run.json"), folder.read_json("env.json"), folder.read_json("conform.json")
+    records = [Record(**{k: v for k, v in r.items() if k in Record.__dataclass_fields__}) for r in conform.get("records", []) if _usable(r)]
+    stress = run.get("stress") or {}
+    kinds = _kinds(stress)
+    under_load = _stress_records(run, kinds)
+    v = View(run, env, "", records, under_load, kinds=kinds, news=list(conform.get("news", [])))
+    v.matrices = _matrices(records, under_load)
+    v.findings = _findings(run.get("violations") or [])
+    v.skips = _reasons(records, "skipped") + _engine_skips(stress)
+    v.trouble = [conform["trouble"]] if conform.get("trouble") else []
+    v.trouble += [f"{', '.join(where)}: {why}" for o in ("broken", "unknown") for why, where in _reasons(records, o)]
+    v.trouble += [_words(b) for b in stress.get("broken") or []]
+    if stress and run["stress"].get("exit") in (3, 5) and not v.trouble:
+        v.trouble += stress.get("stderr", [])[-5:]
+    v.sentence = _sentence(v)
+    return v
+
+
+def _usable(r: Any) -> bool:
+    return isinstance(r, dict) and all(isinstance(r.get(k), str) for k in ("clause", "variant", "mechanism")) and r.get("outcome") in OUTCOMES
+
+
+def _kinds(stress: dict[str, Any]) -> list[dict[str, Any]]:
+    """The engine's figures, one entry a kind of driver, each with its `label`."""
+    for key in _KINDS:
+        value = stress.get(key)
+        if isinstance(value, list) and any(isinstance(m, dict) for m in value):
+            return [{**m, "label": column(str(m.get("mechanism") or m.get("name") or "?"), str(m.get("variant") or ""))} for m in value if isinstance(m, dict)]
+        if isinstance(value, dict):
+            return [{**m, "label": column(*name.partition("/")[::2])} for name, m in value.items() if isinstance(m, dict)]
+    return []
+
+
+def _stress_records(run: dict[str, Any], kinds: list[dict[str, Any]]) -> list[Record]:
+    """One record a clause and kind whose rounds were judged under load."""
+    bad: dict[tuple[str, str], dict[str, Any]] = {}
+    for v in run.get("violations") or []:
+        if v.get("where") == "stress":
+            bad.setdefault((v.get("clause") or v.get("rule") or "?", column(v.get("mechanism", ""), v.get("variant", ""))), v)
+    judged = {k["label"]: k.get("judged", 0) for k in kinds}
+    out = []
+    for where, clauses in (run.get("rules") or {}).items():
+        mech, _, variant = where.partition("/")
+        label = column(mech, variant)
+        for c in clauses if judged.get(label) or judged.get(where) else ():
+            v = bad.pop((c["id"], label), None)
+            out.append(_under_load(c["id"], mech, variant or mech, v, c))
+    out += [_trouble_record("HANG", "violated", h, hang_words(h)) for h in run.get("hangs") or [] if isinstance(h, dict)]
+    out += [_trouble_record("DRIVER", "broken", b, str(b.get("why", ""))) for b in (run.get("stress") or {}).get("broken") or [] if isinstance(b, dict)]
+    return out + [_under_load(clause, v.get("mechanism", ""), v.get("variant", ""), v, v) for (clause, _), v in bad.items()]
+
+
+def _under_load(clause: str, mech: str, variant: str, v: dict[str, Any] | None, about: dict[str, Any]) -> Record:
+    r = Record(clause, variant, mech, "violated" if v else "held", "stress::under_load", text=about.get("text", ""),
+               source=about.get("source", ""), level=about.get("level", ""))
+    if v:
+        r.reason, r.rule, r.witness, r.expected, r.note = v.get("reason", ""), v.get("rule", ""), v.get("witness"), v.get("expected", ""), v.get("note", "")
+    return r
+
+
+def _trouble_record(name: str, outcome: str, about: dict[str, Any], reason: str) -> Record:
+    mech = str(about.get("mechanism") or "?")
+    return Record(name, str(about.get("variant") or mech), mech, outcome, "stress::under_load", reason,
+                  text="Every operation that can be carried out is carried out." if name == "HANG" else "The driver lives until it is told to stop.")
+
+
+def _matrices(records: list[Record], under_load: list[Record]) -> list[Matrix]:
+    out = []
+    load = {(r.clause, column(r.mechanism, r.variant)): r for r in under_load}
+    everything = records + [r for r in under_load if r.clause not in ("HANG", "DRIVER")]
+    for mech in dict.fromkeys(r.mechanism for r in everything):
+        mine = [r for r in everything if r.mechanism == mech]
+        table = cells(r for r in mine if r.test != "stress::under_load")
+        columns = sorted({column(r.mechanism, r.variant) for r in mine})
+        about = {r.clause: r for r in reversed(mine)}
+        rows = [Row(c, about[c].text, about[c].source, about[c].level, about[c].kind, [_square(table.get((c, w)), load.get((c, w))) for w in columns])
+                for c in dict.fromkeys(r.clause for r in mine)]
+        out.append(Matrix(mech, columns, rows))
+    return out
+
+
+def _square(cell: Any, load: Record | None) -> Square:
+    s = Square()
+    if cell:
+        r = cell.speaker
+        s = Square(cell.outcome, bool(r.expected) and r.expected == cell.outcome, r.reason)
+    if load:
+        s.load = load.outcome
+        if load.outcome == "violated" or not s.outcome:
+            s.outcome, s.reason, s.expected = load.outcome, load.reason, load.expected == load.outcome
+    return s
+
+
+def _findings(violations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Violations grouped: the first of a kind in full, the others counted; the unexpected ones first."""
+    groups: dict[tuple, dict[str, Any]] = {}
+    for v in violations:
+        key = (v.get("where"), v.get("clause"), v.get("mechanism"), v.get("variant"), v.get("rule"))
+        if key in groups:
+            groups[key]["times"] += 1
+            continue
+        witness = v.get("witness") if isinstance(v.get("witness"), list) else []
+        groups[key] = {**v, "times": 1, "label": column(str(v.get("mechanism", "")), str(v.get("variant", ""))),
+                       "ops": [w for w in witness if isinstance(w, dict)], "svg": svg.timeline(witness),
+                       "foreseen": v.get("expected") == "violated"}
+    return sorted(groups.values(), key=lambda g: g["foreseen"])[:_HANDFUL]
+
+
+def _reasons(records: list[Record], outcome: str) -> list[tuple[str, list[str]]]:
+    found: dict[str, list[str]] = {}
+    for (clause, where), cell in cells(records).items():
+        if cell.outcome == outcome:
+            found.setdefault(cell.speaker.reason or "no reason given", []).append(f"{clause} ({where})")
+    return list(found.items())
+
+
+def _engine_skips(stress: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    out = []
+    for s in stress.get("skips") or [] if isinstance(stress.get("skips"), list) else []:
+        if isinstance(s, dict):
+            out.append((str(s.get("why") or s.get("reason") or "no reason given"), [f"stress of {column(str(s.get('mechanism', '?')), str(s.get('variant') or ''))}"]))
+    return out
+
+
+def _words(value: Any) -> str:
+    return " ".join(f"{k} {v}" for k, v in value.items() if v not in (None, "", [])) if isinstance(value, dict) else str(value)
+
+
+def _sentence(v: View) -> str:
+    """The verdict in words, with what stands behind it."""
+    word = v.run.get("verdict", "")
+    tally = {o: sum(c.outcome == o for c in cells(v.records).values()) for o in OUTCOMES}
+    held = len({c for (c, _), cell in cells(v.records).items() if cell.outcome == "held"})
+    rounds = sum(k.get("judged") or 0 for k in v.kinds)
+    load = f"{plural(rounds, 'round')} under load" if rounds else ""
+    basis = " and ".join(filter(None, [f"{plural(held, 'clause')}" if held else "", load]))
+    against = list(dict.fromkeys(f"{f.get('clause') or f.get('rule')} ({f['label']})" for f in v.findings if not f["foreseen"]))
+    if word == "violated":
+        names = ", ".join(against[:6]) + (f" and {len(against) - 6} more" if len(against) > 6 else "")
+        hangs = v.run.get("hangs") or []
+        hung = f"{plural(len(hangs), 'driver')} hung under load." if hangs else ""
+        text = " ".join(filter(None, [f"{plural(len(against), 'promise')} violated: {names}." if against else "", hung]))
+    elif word == "held":
+        text = f"Every promise that could be tried here holds: {basis or 'all'}."
+    elif word == "skipped":
+        text = "Nothing could be tried here: every test was skipped." if v.skips else "Nothing ran."
+    elif word == "broken":
+        text = "Broken: the harness or its surroundings kept some claims from being tried."
+    elif word == "interrupted":
+        text = f"Interrupted: until then {basis or 'nothing'} held." if basis else "Interrupted before anything was judged."
+    else:
+        text = "Inconclusive: some claims could be neither confirmed nor refuted."
+    foreseen = sum(f["foreseen"] for f in v.findings)
+    return text + (f" {plural(foreseen, 'violation')} {'was' if foreseen == 1 else 'were'} expected." if foreseen else "") \
+        + (f" {tally['skipped']} skipped." if tally["skipped"] else "")
+
+
+def render(v: View) -> str:
+    """The page as one HTML text. Everything from a run is escaped."""
+    env = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+                             undefined=jinja2.ChainableUndefined)
+    env.filters |= {"duration": svg.duration, "number": svg.number}
+    rate = [(k["label"], float(k.get("ops_per_s") or 0), svg.number(k.get("ops_per_s") or 0) + "/s") for k in v.kinds]
+    lat = [(k["label"], *(float((k.get("lat_ns") or {}).get(p) or 0) for p in ("p50", "p99", "max"))) for k in v.kinds]
+    return env.get_template("report.html.j2").render(
+        v=v, run=v.run, env=v.env, version=__version__, outcomes=OUTCOMES, marks=MARKS, totals=_totals(v), rate=svg.bars(rate) if any(r[1] for r in rate) else "",
+        latency=svg.latencies(lat), tally={o: sum(c.outcome == o for c in cells(v.records).values()) for o in OUTCOMES})
+
+
+def _totals(v: View) -> dict[str, Any]:
+    total = {k: sum(m.get(k) or 0 for m in v.kinds) for k in ("rounds", "judged", "done", "ordered", "killed", "pending", "short", "overlapped", "violated", "unknown")}
+    total["overlap"] = total["overlapped"] / total["short"] if total["short"] else None
+    return total
