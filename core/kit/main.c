@@ -66,7 +66,8 @@ static int unlink_main(const struct pl_driver *d, const char *name)
 
 static int hello_main(void)
 {
-	char *s = json_dumps(pl_hello(), JSON_COMPACT);
+	json_t *h = pl_hello();
+	char *s = json_object_set_new(h, "ev", json_string("hello")) == 0 ? json_dumps(h, JSON_COMPACT) : NULL;
 
 	return s && puts(s) >= 0 && fflush(stdout) == 0 ? 0 : 1;
 }
