@@ -23,6 +23,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "cwd")
     monkeypatch.setenv("PLUMBLINE_SOURCE", str(tmp_path))
     monkeypatch.setenv("PLUMBLINE_DRIVERS", str(tmp_path / "drivers"))
+    monkeypatch.setenv("PLUMBLINE_BUILD", str(tmp_path / "build"))
     monkeypatch.setenv("PLUMBLINE_BIN", str(tmp_path / "bin"))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     return tmp_path
