@@ -208,7 +208,7 @@ struct pl_handle {
 	int owner;
 };
 
-struct pl_run; /* round.c */
+struct pl_run; /* round.h */
 
 struct pl_ctl {
 	const struct pl_driver *drv;
@@ -303,8 +303,9 @@ void pl_round_died(unsigned id, int64_t when);
 void pl_round_checked(int status);
 const char *pl_round_state(void);
 bool pl_round_busy(void);
-int pl_round_cancel(int64_t id); /* after the round under way; -ENOENT: no such run */
-void pl_round_abandon(void);	 /* the driver stops: answer the run */
+void pl_round_wake(unsigned actor); /* a stage begins, or the run is over */
+int pl_round_cancel(int64_t id);    /* after the round under way; -ENOENT: no such run */
+void pl_round_abandon(void);	    /* the driver stops: answer the run */
 void pl_control_note(
 	int op, unsigned actor, int64_t t_inv, int64_t t_ret, int64_t ret, uint64_t aux);
 

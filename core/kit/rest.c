@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Quiescence: nothing moves and nothing will. Two looks, the second begun after the first was
+ * complete, must agree. Liveness is then judged by reading alone: a rescue by sending or posting
+ * would heal the very bug being hunted.
+ */
+#include "raw.h"
+#include "round.h"
+
+#include <string.h>
+
+static struct pl_ctl *const c = &pl_ctl;
+
+struct look {
+	uint32_t in_op[PL_ACTORS_MAX];
+};
+
+static bool in_its_call(const struct pl_slot *s, const struct pl_sight *v)
+{
+	if (pl_rung() != RUNG_SYSCALL)
+		return true;
+	if (v->nr < 0)
+		return false;
+	return s->mem ? v->arg0 >= s->mem && v->arg0 < s->mem + s->mem_len
+		      : v->arg0 == (uint64_t)s->fd;
+}
+
+/* Is every participant parked, dead, or asleep in its call on its object with nothing to end the
+ * wait? */
+static bool look(struct look *l)
+{
+	unsigned i;
+
+	for (i = 0; i < c->nactors; i++) {
+		struct pl_slot *s = &c->shared->slot[i];
+		struct pl_sight v;
+
+		l->in_op[i] = 0;
+		if (!pl_run_has(i) || !c->actor[i].alive || atomic_load(&s->parked))
+			continue;
+		l->in_op[i] = atomic_load(&s->in_op);
+		if (!(l->in_op[i] & 1) || s->timed || c->actor[i].dying || c->actor[i].stopped)
+			return false;
+		if (pl_observe(c->actor[i].pid, s->tid, &v) < 0 || v.state != 'S' ||
+			!in_its_call(s, &v))
+			return false;
+		if (atomic_load(&s->in_op) != l->in_op[i])
+			return false;
+	}
+	return true;
+}
+
+static void read_level(void)
+{
+	struct pl_handle *h = &c->handle[c->job->handle];
+	const struct pl_op *op;
+	int64_t t = pl_now();
+
+	for (op = c->ops; op->name; op++) {
+		struct pl_args a = { .fd = h->obj.fd[0] };
+		struct pl_result r = { 0 };
+
+		if (!(op->how & PL_LEVEL) || a.fd < 0)
+			continue;
+		if (op->call(&h->obj, &a, &r) >= 0)
+			pl_control_note(PL_OP_LEVEL, 0, t, pl_now(), (int64_t)r.amount, r.room);
+		return;
+	}
+}
+
+/* Nothing moves and nothing will: read what there is to read, write down who sleeps, then end the
+ * waits. */
+static void at_rest(const struct look *l)
+{
+	int64_t now = pl_now();
+	unsigned i;
+
+	if (pl_rung() == RUNG_SYSCALL)
+		pl_hist(c->shared, PL_ACTORS_MAX)->flags |= PL_HIST_EXACT;
+	read_level();
+	for (i = 0; i < c->nactors; i++)
+		if (l->in_op[i])
+			pl_control_note(PL_OP_ASLEEP, i, now, now, 0, c->shared->slot[i].rec);
+	atomic_store(&c->shared->kick, 1);
+	pl_stage_begin(KICK);
+	c->job->due = 0;
+}
+
+void pl_rest_kick(int64_t now)
+{
+	unsigned i;
+
+	for (i = 0; i < c->nactors; i++) {
+		struct pl_slot *s = &c->shared->slot[i];
+
+		if (!pl_run_has(i) || !c->actor[i].alive || c->actor[i].dying ||
+			atomic_load(&s->parked))
+			continue;
+		if (c->ops[s->op].how & PL_NOCANCEL) {
+			pl_kill_actor(i, true);
+			continue;
+		}
+		pl_control_note(PL_OP_KICK, i, now, now, 0, 0);
+		(void)pl_signal_actor(&c->actor[i], PL_KICK);
+	}
+	c->job->due = now + PL_KICK_NS;
+}
+
+/* A round that does not end: those who have not parked are killed, and nothing is claimed. */
+void pl_rest_give_up(void)
+{
+	json_t *ids = json_array();
+	unsigned i;
+
+	for (i = 0; i < c->nactors; i++)
+		if (pl_run_has(i) && c->actor[i].alive &&
+			!atomic_load(&c->shared->slot[i].parked)) {
+			(void)json_array_append_new(ids, json_integer(i));
+			pl_kill_actor(i, true);
+		}
+	pl_hist(c->shared, PL_ACTORS_MAX)->flags |= PL_HIST_FULL;
+	pl_event("slow", json_pack("{siso}", "round", (int)c->shared->round, "actors", ids));
+}
+
+void pl_rest_watch(int64_t now)
+{
+	struct pl_run *j = c->job;
+	struct look first = { 0 }, second = { 0 };
+	uint64_t done, okay, fail, bytes;
+	int64_t most = j->for_ns * 4 > 1000000000 ? j->for_ns * 4 : 1000000000;
+
+	j->due = now + PL_LOOK_NS;
+	if (pl_all_parked())
+		return pl_round_bell();
+	if (j->for_ns && now - j->begun > most)
+		atomic_store(&c->shared->stop, 1);
+	if (now - j->round_begun > PL_SLOW_NS)
+		return pl_rest_give_up();
+	pl_run_totals(&done, &okay, &fail, &bytes);
+	if (done != j->last_count) {
+		j->last_count = done;
+		return;
+	}
+	if (look(&first) && look(&second) && !memcmp(&first, &second, sizeof first)) {
+		pl_run_totals(&okay, &fail, &bytes, &bytes);
+		if (okay == done)
+			at_rest(&second);
+	}
+}
