@@ -15,17 +15,28 @@ static int fault_kill(unsigned id, json_t *req)
 	return 0;
 }
 
+/* Threads of one process stop and go on together. */
+static void note_stopped(unsigned id, bool stopped)
+{
+	int64_t now = pl_now();
+	unsigned i;
+
+	for (i = 0; i < c->nactors; i++)
+		if (c->actor[i].alive && c->actor[i].pid == c->actor[id].pid) {
+			c->actor[i].stopped = stopped;
+			pl_control_note(stopped ? PL_OP_STOP : PL_OP_CONT, i, now, now, 0, 0);
+		}
+}
+
 static int fault_stop(unsigned id, json_t *req)
 {
-	pl_control_note(PL_OP_STOP, id, pl_now(), pl_now(), 0, 0);
-	c->actor[id].stopped = true;
+	note_stopped(id, true);
 	return pl_signal_actor(&c->actor[id], SIGSTOP);
 }
 
 static int fault_cont(unsigned id, json_t *req)
 {
-	pl_control_note(PL_OP_CONT, id, pl_now(), pl_now(), 0, 0);
-	c->actor[id].stopped = false;
+	note_stopped(id, false);
 	return pl_signal_actor(&c->actor[id], SIGCONT);
 }
 

@@ -42,7 +42,7 @@ enum {
 };
 
 enum pl_phase { PHASE_NONE, PHASE_IDLE, PHASE_CALL, PHASE_ROUND, PHASE_PARKED };
-enum pl_stage { STAGE_WORK, STAGE_DRAIN, STAGE_OVER };
+enum pl_stage { STAGE_WORK, STAGE_DRAIN, STAGE_OVER, STAGE_MASK };
 
 /* ---- shared by control and actors: no pointers, an actor of kind exec maps it elsewhere ---- */
 
@@ -52,7 +52,7 @@ struct pl_seen_signal {
 };
 
 struct pl_slot {
-	_Alignas(64) _Atomic uint32_t go; /* futex: a stage of the round begins */
+	_Alignas(64) _Atomic uint32_t go; /* futex: a number that grows, with a stage below it */
 	_Atomic uint32_t parked;	  /* has finished the stage */
 	_Atomic uint32_t phase;		  /* enum pl_phase */
 	_Atomic uint32_t in_op; /* between the two stamps of an operation; counts up by two */
@@ -93,7 +93,7 @@ struct pl_shared {
 	_Atomic uint32_t running; /* participants not parked: the last one writes the eventfd */
 	_Atomic uint32_t kick;	  /* an interrupted wait is given up */
 	_Atomic uint32_t stop;	  /* no further unit is begun */
-	uint32_t stage, drainer, drained;
+	uint32_t drainer, drained;
 	int64_t start_at;
 	uint32_t model, checked, sched, saved;
 	struct pl_verdict verdict;
@@ -303,9 +303,9 @@ void pl_round_died(unsigned id, int64_t when);
 void pl_round_checked(int status);
 const char *pl_round_state(void);
 bool pl_round_busy(void);
-void pl_round_wake(unsigned actor); /* a stage begins, or the run is over */
-int pl_round_cancel(int64_t id);    /* after the round under way; -ENOENT: no such run */
-void pl_round_abandon(void);	    /* the driver stops: answer the run */
+void pl_round_wake(unsigned actor, enum pl_stage stage); /* a stage begins, or the run is over */
+int pl_round_cancel(int64_t id); /* after the round under way; -ENOENT: no such run */
+void pl_round_abandon(void);	 /* the driver stops: answer the run */
 void pl_control_note(
 	int op, unsigned actor, int64_t t_inv, int64_t t_ret, int64_t ret, uint64_t aux);
 

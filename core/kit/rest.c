@@ -113,11 +113,13 @@ void pl_rest_give_up(void)
 	unsigned i;
 
 	for (i = 0; i < c->nactors; i++)
-		if (pl_run_has(i) && c->actor[i].alive &&
+		if (pl_run_has(i) && c->actor[i].alive && !c->actor[i].dying &&
 			!atomic_load(&c->shared->slot[i].parked)) {
 			(void)json_array_append_new(ids, json_integer(i));
 			pl_kill_actor(i, true);
 		}
+	if (json_array_size(ids) == 0)
+		return json_decref(ids); /* killed before, not reaped yet */
 	pl_hist(c->shared, PL_ACTORS_MAX)->flags |= PL_HIST_FULL;
 	pl_event("slow", json_pack("{siso}", "round", (int)c->shared->round, "actors", ids));
 }

@@ -37,10 +37,12 @@ void pl_control_note(
 	h->head = n + 1;
 }
 
-void pl_round_wake(unsigned i)
+void pl_round_wake(unsigned i, enum pl_stage stage)
 {
-	atomic_fetch_add(&c->shared->slot[i].go, 1);
-	(void)raw_futex_wake(&c->shared->slot[i].go);
+	_Atomic uint32_t *go = &c->shared->slot[i].go;
+
+	atomic_store(go, (atomic_load(go) | STAGE_MASK) + 1 + stage);
+	(void)raw_futex_wake(go);
 }
 
 void pl_stage_begin(enum stage_of_round s)
@@ -59,7 +61,8 @@ static int enlist(unsigned i)
 	return pl_chan_send(c->actor[i].chan, &m, sizeof m, NULL, 0);
 }
 
-/* 1 all are there, 0 a death is not reaped yet, < 0 -errno */
+/* 1 all are there, 0 a death is not reaped yet, < 0 -errno. One that died unasked may still look
+ * alive: its channel tells. */
 static int gather(void)
 {
 	unsigned i;
@@ -78,6 +81,10 @@ static int gather(void)
 	for (i = 0; i < c->nactors; i++)
 		if (pl_run_has(i) && !c->actor[i].enlisted) {
 			r = enlist(i);
+			if (r == -EPIPE || r == -ECONNRESET || r == -ENOTCONN) {
+				c->actor[i].dying = true;
+				return 0;
+			}
 			if (r < 0)
 				return r;
 			c->actor[i].enlisted = true;
@@ -106,7 +113,6 @@ static void deal(void)
 	atomic_store(&s->kick, 0);
 	atomic_store(&s->stop, 0);
 	atomic_store(&s->running, n);
-	s->stage = STAGE_WORK;
 	s->drained = 0;
 	s->start_at = pl_now() + 20000 + 8000 * (int64_t)n;
 	if (c->job->start_at > s->start_at)
@@ -117,7 +123,7 @@ static void deal(void)
 	pl_stage_begin(WORK);
 	for (i = 0; i < c->nactors; i++)
 		if (pl_run_has(i))
-			pl_round_wake(i);
+			pl_round_wake(i, STAGE_WORK);
 }
 
 void pl_round_try(void)
@@ -149,7 +155,9 @@ void pl_round_next(void)
 
 	if (over && !j->dirty && !j->spoilt)
 		return pl_run_finish();
-	if (j->cleaning && j->dirty)
+	if (!j->cleaning || !j->dirty)
+		j->clean_from = now;
+	if (now - j->clean_from > PL_CLEAN_NS)
 		return pl_run_fail("the object could not be emptied between rounds");
 	if (over && !j->dirty) { /* leave the object as the next run expects it */
 		j->spoilt = pl_object_reset(&c->handle[j->handle]) < 0;
@@ -239,13 +247,12 @@ static void drain(void)
 			break;
 	if (i == c->nactors || !has_drain())
 		return check();
-	s->stage = STAGE_DRAIN;
 	s->drainer = i;
 	atomic_store(&s->slot[i].parked, 0);
 	atomic_store(&s->running, 1);
 	pl_stage_begin(DRAIN);
 	pl_control_note(PL_OP_DRAIN, i, now, now, 0, 0);
-	pl_round_wake(i);
+	pl_round_wake(i, STAGE_DRAIN);
 }
 
 /* ---- WORK and KICK ---- */
@@ -269,7 +276,7 @@ void pl_round_bell(void)
 	struct pl_run *j = c->job;
 	unsigned i;
 
-	if (!j || !pl_all_parked())
+	if (!j || c->stopping || !pl_all_parked())
 		return;
 	if (j->stage == DRAIN)
 		return check();
@@ -287,7 +294,7 @@ void pl_round_died(unsigned id, int64_t when)
 	struct pl_run *j = c->job;
 
 	c->actor[id].enlisted = false;
-	if (!j || !c->shared->part[id].in)
+	if (!j || c->stopping || !c->shared->part[id].in)
 		return;
 	if (j->stage == GATHER)
 		return pl_round_try();

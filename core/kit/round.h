@@ -20,6 +20,7 @@ enum stage_of_round { GATHER, WORK, KICK, DRAIN, CHECK };
 #define PL_SLOW_NS INT64_C(30000000000) /* a round that lasts longer is given up */
 #define PL_DRAIN_NS INT64_C(2000000000)
 #define PL_CHECK_NS INT64_C(20000000000)
+#define PL_CLEAN_NS INT64_C(2000000000) /* rounds that only empty the object: drainers die too */
 
 struct pl_run {
 	int64_t id;
@@ -29,7 +30,7 @@ struct pl_run {
 	int64_t for_ns, begun, start_at;
 	enum stage_of_round stage;
 	bool cancel, spoilt, dirty, cleaning;
-	int64_t round_begun, stage_begun, work_ended, due;
+	int64_t round_begun, stage_begun, work_ended, due, clean_from;
 	uint64_t last_count;
 	/* what the reply tells */
 	uint64_t rounds, judged, unknown, violated, done, okay, fail, bytes, killed, pending,

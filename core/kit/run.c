@@ -75,11 +75,10 @@ void pl_run_finish(void)
 	struct pl_run *j = c->job;
 	unsigned i;
 
-	c->shared->stage = STAGE_OVER;
 	for (i = 0; i < c->nactors; i++)
 		if (pl_run_has(i)) {
 			c->actor[i].enlisted = false;
-			pl_round_wake(i);
+			pl_round_wake(i, STAGE_OVER);
 		}
 	pl_shared_forget(c->shared, c->sharedfd);
 	pl_reply(j->id, summary(j));

@@ -91,11 +91,15 @@ static void close_objects(void)
 				(void)raw_close(c->handle[i].obj.fd[k]);
 }
 
+static _Atomic unsigned threads_left; /* of a host process */
+
 static void *thread_main(void *arg)
 {
 	struct pl_env *e = arg;
 
 	pl_actor_main(e);
+	if (atomic_fetch_sub(&threads_left, 1) == 1)
+		raw_exit(0);
 	(void)raw_close(e->chan);
 	return NULL;
 }
@@ -111,6 +115,7 @@ static _Noreturn void host_main(const struct host_plan *h)
 	pthread_t t;
 	unsigned i;
 
+	atomic_store(&threads_left, h->n);
 	for (i = 0; env && i < h->n; i++) {
 		fill_env(&env[i], h->id[i], h->chan[i]);
 		env[i].thread = true;
@@ -351,8 +356,18 @@ static void buried(unsigned id, int status, int64_t when)
 
 void pl_actor_left(unsigned id)
 {
-	if (c->actor[id].kind == KIND_THREAD && c->actor[id].alive)
+	struct pl_actor *a = &c->actor[id];
+	unsigned i;
+
+	if (a->kind != KIND_THREAD || !a->alive)
+		return;
+	for (i = 0; i < c->nactors; i++)
+		if (i != id && c->actor[i].alive && c->actor[i].pid == a->pid)
+			break;
+	if (i < c->nactors)
 		buried(id, 0, pl_now());
+	else
+		a->dying = true; /* the last one takes the process along */
 }
 
 void pl_reap(void)
@@ -369,6 +384,10 @@ void pl_reap(void)
 			pl_round_checked(status);
 			continue;
 		}
+		for (i = 0; i < c->nactors;
+			i++) /* threads die together: nobody deals with the rest yet */
+			if (c->actor[i].alive && c->actor[i].pid == pid)
+				c->actor[i].dying = true;
 		for (i = 0; i < c->nactors; i++)
 			if (c->actor[i].alive && c->actor[i].pid == pid)
 				buried(i, status, when);

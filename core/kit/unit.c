@@ -383,7 +383,7 @@ static void drain(struct worker *w)
 	w->e->shared->drained = w->err == 0 || w->err == EAGAIN || w->err == ETIMEDOUT;
 }
 
-static void prepare(struct worker *w, struct pl_env *e)
+static void prepare(struct worker *w, struct pl_env *e, enum pl_stage stage)
 {
 	struct pl_shared *s = e->shared;
 
@@ -396,7 +396,7 @@ static void prepare(struct worker *w, struct pl_env *e)
 	w->obj = &e->obj[w->part->handle];
 	w->rec = pl_recs(w->head);
 	w->n = (uint32_t)__atomic_load_n(&w->head->head, __ATOMIC_RELAXED);
-	if (s->stage == STAGE_WORK) /* page faults belong before the start, not into an operation */
+	if (stage == STAGE_WORK) /* page faults belong before the start, not into an operation */
 		(void)madvise(w->head,
 			PL_HIST_HEAD + (size_t)w->part->quota * 2 * PL_REC % (PL_RECS_MAX * PL_REC),
 			23 /* MADV_POPULATE_WRITE, since Linux 5.14 */);
@@ -417,20 +417,25 @@ static void park(struct pl_env *e)
 		(void)raw_write(e->bell, &ring, sizeof ring);
 }
 
+/* Number and stage come in one word. So a stage is done once, whichever message led here: after two
+ * runs in quick succession an actor may find the first one's message still unread. */
 void pl_actor_stages(struct pl_env *e, uint32_t seen)
 {
 	struct worker w;
 
 	for (;;) {
+		enum pl_stage stage;
+
 		atomic_store(&e->slot->phase, PHASE_PARKED);
 		while (atomic_load(&e->slot->go) == seen)
 			(void)raw_futex_wait(&e->slot->go, seen);
 		seen = atomic_load(&e->slot->go);
-		if (e->shared->stage == STAGE_OVER)
+		stage = seen & STAGE_MASK;
+		if (stage == STAGE_OVER)
 			return;
 		atomic_store(&e->slot->phase, PHASE_ROUND);
-		prepare(&w, e);
-		if (e->shared->stage == STAGE_WORK) {
+		prepare(&w, e, stage);
+		if (stage == STAGE_WORK) {
 			wait_for_start(e->shared);
 			w.last = pl_now();
 			work(&w);
