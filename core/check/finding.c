@@ -12,13 +12,14 @@
 /* The times of all ranks cost a second merge: only a round with a finding pays for it. */
 static bool make_times(struct pl_case *c)
 {
+	size_t most = 2 * ((size_t)c->nrecs + (size_t)c->nactors) + 1;
 	struct pl_merge *m;
 	struct pl_event e;
 
 	if (c->time)
 		return true;
-	c->time = malloc(((size_t)c->nranks + 1) * sizeof *c->time);
-	c->whose = malloc(((size_t)c->nranks + 1) * sizeof *c->whose);
+	c->time = malloc(most * sizeof *c->time);
+	c->whose = malloc(most * sizeof *c->whose);
 	m = c->time && c->whose ? pl_merge_new(c, false) : NULL;
 	if (!m) {
 		free(c->time);
@@ -27,7 +28,7 @@ static bool make_times(struct pl_case *c)
 		return false;
 	}
 	while (pl_merge_next(m, &e)) {
-		if (e.rank >= c->nranks)
+		if (e.rank >= most)
 			break;
 		c->whose[e.rank] = e.who;
 		c->time[e.rank] = e.t;
@@ -38,10 +39,10 @@ static bool make_times(struct pl_case *c)
 
 int64_t pl_gap(struct pl_case *c, uint32_t earlier, uint32_t later)
 {
-	if (earlier >= c->nranks || later >= c->nranks)
-		return INT64_MAX;
 	if (!make_times(c))
 		return 0;
+	if (earlier >= c->nranks || later >= c->nranks)
+		return INT64_MAX;
 	if (c->whose[earlier] == c->whose[later])
 		return INT64_MAX;
 	return c->time[later] - c->time[earlier];
@@ -49,9 +50,11 @@ int64_t pl_gap(struct pl_case *c, uint32_t earlier, uint32_t later)
 
 int64_t pl_span(struct pl_case *c, uint32_t earlier, uint32_t later)
 {
+	if (!make_times(c))
+		return 0;
 	if (earlier >= c->nranks || later >= c->nranks)
 		return INT64_MAX;
-	return make_times(c) ? c->time[later] - c->time[earlier] : 0;
+	return c->time[later] - c->time[earlier];
 }
 
 static int grade(const struct pl_verdict *v)

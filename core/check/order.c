@@ -24,7 +24,7 @@ static void order_found(struct pl_values *q, const struct pl_value *a, const str
 	bool is;
 
 	if (pl_value_taken(a))
-		is = pl_find(c, "VORD", put < take ? put : take,
+		is = pl_find(c, q->order, put < take ? put : take,
 			"actor %d received %s after actor %d had received %s, although the %s of "
 			"%s "
 			"returned %s before that of %s began",
@@ -32,7 +32,7 @@ static void order_found(struct pl_values *q, const struct pl_value *a, const str
 			pl_say_token(b->token), pl_say_op(c, a->put), pl_say_token(a->token),
 			pl_say_ns(pl_span(c, a->e_ret, b->e_inv)), pl_say_token(b->token));
 	else
-		is = pl_find(c, "VORD", put,
+		is = pl_find(c, q->order, put,
 			"%s was never received, although its %s returned %s before that of %s "
 			"began, "
 			"which actor %d received",

@@ -95,6 +95,8 @@ int64_t pl_cover_slack(struct pl_values *q, uint32_t inv, uint32_t ret, int64_t 
 	for (uint32_t k = 0; k < q->n; k++) {
 		const struct pl_value *v = &q->v[k];
 
+		if (q->known && !pl_value_taken(v))
+			continue;
 		if (pl_value_live(v) && v->e_ret < v->d_inv && v->d_inv > inv && v->e_ret < ret &&
 			(over < 0 || (v->prio > over && (q->nmaybe == 0 || pl_value_taken(v)))))
 			by[n++] = k;
@@ -151,7 +153,7 @@ void pl_empty_check(struct pl_values *q, const char *rule)
 
 	if (q->nempty == 0)
 		return;
-	it.done = !next_surplus(&it);
+	it.done = q->known || !next_surplus(&it);
 	more = next_inside(&it, &nfrom, &nto);
 	for (uint32_t i = 0; i < q->nempty && !pl_settled(q->c); i++) {
 		const struct pl_empty *e = &q->empty[i];

@@ -23,7 +23,7 @@ static uint32_t slot_of(const struct pl_values *q, uint64_t token)
 	return ((uint32_t)(pl_mix(token >> 4) & ~15ULL) | (uint32_t)(token & 15)) & q->mask;
 }
 
-static uint32_t *lookup(const struct pl_values *q, uint64_t token)
+uint32_t *pl_values_slot(const struct pl_values *q, uint64_t token)
 {
 	uint32_t i = slot_of(q, token);
 
@@ -32,17 +32,12 @@ static uint32_t *lookup(const struct pl_values *q, uint64_t token)
 	return &q->slot[i];
 }
 
-struct pl_value *pl_values_find(const struct pl_values *q, uint64_t token)
+int pl_values_alloc(struct pl_values *q, struct pl_case *c)
 {
-	uint32_t at = *lookup(q, token);
+	size_t n = (size_t)c->nrecs + 1, size = 64;
 
-	return at ? &q->v[at - 1] : NULL;
-}
-
-static int alloc(struct pl_values *q)
-{
-	size_t n = (size_t)q->c->nrecs + 1, size = 64;
-
+	*q = (struct pl_values){ .c = c, .order = "VORD" };
+	q->tags = c->head->model == PL_MODEL_PRIORITY;
 	while (size < n + n / 4)
 		size *= 2;
 	q->mask = (uint32_t)size - 1;
@@ -79,7 +74,7 @@ static void put_begin(struct pl_values *q, const struct pl_event *e)
 		q->nanon += r->state != PL_FAIL;
 		return;
 	}
-	slot = lookup(q, r->token);
+	slot = pl_values_slot(q, r->token);
 	if (*slot != 0 && !q->v[*slot - 1].failed) {
 		q->c->broken = "two sends carry the same payload";
 		return;
@@ -99,7 +94,7 @@ static void put_begin(struct pl_values *q, const struct pl_event *e)
 	*slot = ++q->n;
 }
 
-static void settle(struct pl_values *q, struct pl_value *v, uint32_t rank)
+void pl_values_settle(struct pl_values *q, struct pl_value *v, uint32_t rank)
 {
 	if (v->e_ret != PL_NEVER)
 		return;
@@ -117,9 +112,9 @@ static void put_end(struct pl_values *q, const struct pl_event *e)
 				pl_ref(q->c, e->who, e->rec) };
 		return;
 	}
-	at = *lookup(q, e->rec->token);
+	at = *pl_values_slot(q, e->rec->token);
 	if (at != 0)
-		settle(q, &q->v[at - 1], e->rank);
+		pl_values_settle(q, &q->v[at - 1], e->rank);
 }
 
 static void maybe_taken(struct pl_values *q, uint32_t since)
@@ -222,7 +217,7 @@ static void take_end(struct pl_values *q, const struct pl_event *e)
 		take_unnamed(q, e);
 		return;
 	}
-	at = *lookup(q, r->token);
+	at = *pl_values_slot(q, r->token);
 	if (at == 0) {
 		take_unsent(q, e);
 		return;
@@ -243,7 +238,7 @@ static void take_end(struct pl_values *q, const struct pl_event *e)
 		pl_witness(q->c, ref);
 	}
 	v->take = ref;
-	settle(q, v, e->rank);
+	pl_values_settle(q, v, e->rank);
 }
 
 static void read_event(struct pl_values *q, const struct pl_event *e)
@@ -261,14 +256,22 @@ static void read_event(struct pl_values *q, const struct pl_event *e)
 	}
 }
 
+void pl_values_finish(struct pl_values *q)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < q->nput; i++)
+		if (pl_value_live(&q->v[q->by_ret[i]]))
+			q->by_ret[n++] = q->by_ret[i];
+	q->nput = n;
+}
+
 int pl_values_read(struct pl_values *q, struct pl_case *c)
 {
 	struct pl_merge *m = pl_merge_new(c, true);
 	struct pl_event e;
-	uint32_t n = 0;
 
-	*q = (struct pl_values){ .c = c, .tags = c->head->model == PL_MODEL_PRIORITY };
-	if (!m || alloc(q) < 0) {
+	if (pl_values_alloc(q, c) < 0 || !m) {
 		c->nomem = true;
 		pl_merge_free(m);
 		return -1;
@@ -277,9 +280,6 @@ int pl_values_read(struct pl_values *q, struct pl_case *c)
 		if (e.rec)
 			read_event(q, &e);
 	pl_merge_free(m);
-	for (uint32_t i = 0; i < q->nput; i++)
-		if (pl_value_live(&q->v[q->by_ret[i]]))
-			q->by_ret[n++] = q->by_ret[i];
-	q->nput = n;
+	pl_values_finish(q);
 	return c->broken || c->nomem ? -1 : 0;
 }

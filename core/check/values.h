@@ -36,9 +36,11 @@ struct pl_values {
 	uint32_t nfull;
 	uint32_t *maybe; /* ranks at which takes with unknown result began; ascending */
 	uint32_t nmaybe;
-	uint32_t maxlen; /* longest put */
-	uint32_t nanon;	 /* payloads too short to be told apart: they may be anywhere */
-	bool tags;	 /* takes say which priority they got */
+	uint32_t maxlen;   /* longest put */
+	uint32_t nanon;	   /* payloads too short to be told apart: they may be anywhere */
+	bool tags;	   /* takes say which priority they got */
+	bool known;	   /* what was not seen taken may be anywhere: it proves nothing */
+	const char *order; /* name of the order rule: VORD, or ORDER */
 	uint32_t *slot, mask;
 	struct pl_case *c;
 };
@@ -47,7 +49,13 @@ struct pl_values {
  * the records are no history. */
 int pl_values_read(struct pl_values *q, struct pl_case *c);
 void pl_values_free(struct pl_values *q);
-struct pl_value *pl_values_find(const struct pl_values *q, uint64_t token);
+
+/* What pl_values_read is made of, for streams: tables for a round, the slot of a token (index + 1,
+ * or 0), and noting that a put is certain from this rank on. */
+int pl_values_alloc(struct pl_values *q, struct pl_case *c);
+uint32_t *pl_values_slot(const struct pl_values *q, uint64_t token);
+void pl_values_settle(struct pl_values *q, struct pl_value *v, uint32_t rank);
+void pl_values_finish(struct pl_values *q);
 
 static inline bool pl_value_live(const struct pl_value *v)
 {

@@ -114,9 +114,8 @@ int pl_payload_piece(
 	if (next + MARK > len)
 		next = len;
 	r.len = next - at;
-	/* Before a mark: the rest of one. At the end: two payloads may meet, the first one cut off.
-	 */
-	r.kind = r.len < MARK || (next == len && r.len < 2 * MARK) ? PL_FRAGMENT : PL_CORRUPT;
+	/* The rest of a mark, then the payload's last one, cut off: or two payloads met, the first cut off. */
+	r.kind = r.len < 2 * MARK ? PL_FRAGMENT : PL_CORRUPT;
 	*ret_piece = r;
 	return 1;
 }
