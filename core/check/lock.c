@@ -33,6 +33,7 @@ struct section {
 	uint8_t ownerdead, repaired, doubt; /* doubt: the repair failed, or its end is not known */
 	uint8_t complete;		    /* released, with the increment that goes with it */
 	uint8_t died, releasing;	    /* its actor died in it; while it released */
+	uint8_t tied;			    /* acquired at the same instant as the one before */
 };
 
 /* A failed acquire by an actor that did not hold. */
@@ -59,7 +60,8 @@ struct lock {
 	struct maybe *m;
 	struct holder *h;
 	uint32_t n, nbusy, nlost, nm, ndead;
-	bool robust;
+	int64_t last; /* when the last section's acquire ended */
+	bool robust, ties;
 	bool muddled; /* somebody released what he did not hold: counters and frees prove nothing */
 };
 
@@ -78,7 +80,10 @@ static void acquired(struct lock *l, const struct pl_event *e)
 		.u_ret = PL_NEVER,
 		.acquire = pl_ref(l->c, e->who, r),
 		.release = PL_NEVER,
-		.ownerdead = r->state == PL_FAIL };
+		.ownerdead = r->state == PL_FAIL,
+		.tied = l->n > 1 && r->t_return == l->last };
+	l->ties |= l->s[l->n - 1].tied;
+	l->last = r->t_return;
 }
 
 static void refused(struct lock *l, const struct pl_event *e)
@@ -201,6 +206,33 @@ static void bury(struct lock *l, int who)
 		s->u_inv = h->pending_inv < s->u_inv ? h->pending_inv : s->u_inv;
 		s->release = pl_ref(l->c, who, h->pending);
 	}
+}
+
+static int by_seen(const void *a, const void *b)
+{
+	const struct section *x = a, *y = b;
+
+	return x->seen != y->seen ? (x->seen > y->seen) - (x->seen < y->seen)
+				  : (x->u_inv > y->u_inv) - (x->u_inv < y->u_inv);
+}
+
+/* Acquires that end at one instant, as a coarse clock makes them, have no order of their own: the guarded
+ * counter says which it was. The ranks of their ends stay where they are. */
+static void order_ties(struct lock *l)
+{
+	uint32_t *rank = l->ties ? malloc(l->n * sizeof *rank) : NULL, end;
+
+	l->c->nomem |= l->ties && !rank;
+	for (uint32_t i = 0; rank && i < l->n; i = end) {
+		rank[i] = l->s[i].l_ret;
+		for (end = i + 1; end < l->n && l->s[end].tied; end++)
+			rank[end] = l->s[end].l_ret;
+		if (end - i > 1)
+			qsort(l->s + i, end - i, sizeof *l->s, by_seen);
+		for (uint32_t k = i; k < end; k++)
+			l->s[k].l_ret = rank[k];
+	}
+	free(rank);
 }
 
 static int64_t least(int64_t a, int64_t b)
@@ -499,6 +531,7 @@ static void lock_free(struct lock *l)
 
 static void judge(struct lock *l)
 {
+	order_ties(l);
 	if (l->muddled && !l->robust) {
 		pl_unknown(l->c, "MUDDLED", "an actor released a lock that it did not hold");
 		return;
