@@ -58,3 +58,13 @@ def test_owner_that_execs_is_dead(d):
     assert not p.done(), "lock returned while another process holds the mutex"
     d.fault("exec", owner)
     fails(d.finish(p, "the waiter, after the owner's exec"), "EOWNERDEAD", "lock after the owner's exec")
+
+
+@clause("MTX-36")
+def test_dead_owner_keeps_what_is_not_robust(d):
+    d.open()
+    owner, other = d.actors(2)
+    d.do(owner, "lock")
+    d.kill_actor(owner)
+    fails(d.call(other, "trylock"), "EBUSY", "trylock after the owner was killed")
+    fails(d.call(other, "timedlock", timeout_ns=1_000_000), "ETIMEDOUT", "timedlock after the owner was killed")

@@ -50,8 +50,7 @@ def test_from_1_to_0(d):
 
 def rounds_of_writes(d, lo, hi, readers, f="write", setsize=PAGE, ops=120, rounds=12):
     """Many writers, a small pipe, reads of odd sizes."""
-    d.open()
-    d.do(d.actors(1)[0], "setsize", W, bytes=setsize)
+    d.open(capacity=setsize)
     rs, ws = d.actors(readers), d.actors(8)
     plan = [{"ids": ws, "do": [f], "size": [lo, hi]}, {"ids": rs, "do": ["read"], "size": [1, 2 * PAGE + 1]}]
     return d.rounds(plan, ops=ops, rounds=rounds)
@@ -60,6 +59,15 @@ def rounds_of_writes(d, lo, hi, readers, f="write", setsize=PAGE, ops=120, round
 @clause("PIPE-03")
 def test_small_writes_are_atomic(d):
     rounds_of_writes(d, SIZE, PIPE_BUF, readers=1)
+
+
+@clause("PIPE-03")
+def test_writes_of_pipe_buf_are_atomic(d):
+    """Exactly PIPE_BUF, among small ones that shift where they fall."""
+    d.open(capacity=4 * PAGE)
+    big, small, (reader,) = d.actors(3), d.actors(3), d.actors(1)
+    d.rounds([{"ids": big, "do": ["write"], "size": PIPE_BUF}, {"ids": small, "do": ["write"], "size": [SIZE, 200]},
+              {"ids": [reader], "do": ["read"], "size": [1, 3 * PAGE]}], ops=150, rounds=12)
 
 
 @clause("PIPE-03")
