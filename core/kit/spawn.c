@@ -60,8 +60,12 @@ static void fill_env(struct pl_env *e, unsigned id, int chan)
 	e->chan = chan, e->bell = c->bell, e->sharedfd = c->sharedfd;
 	for (i = 1; i <= PL_HANDLES_MAX; i++) {
 		e->obj[i] = (struct pl_obj){ .fd = { -1, -1 } };
-		if (c->handle[i].used && !c->handle[i].local)
-			e->obj[i] = c->handle[i].obj;
+		if (!c->handle[i].used || c->handle[i].local)
+			continue;
+		e->obj[i] = c->handle[i].obj;
+		if (e->obj[i].name) /* control's copy does not stay */
+			e->obj[i].name =
+				memcpy(e->name[i], c->handle[i].sysname, sizeof e->name[i]);
 	}
 }
 
