@@ -296,8 +296,8 @@ int limits_check(struct engine *e, bool show);
 /* folder.c */
 int folder_parent(const struct config *c, char *buf, size_t size);
 int folder_open(struct engine *e);
-void folder_inst(
-	const struct driver *d, char *buf, size_t size); /* made if missing; "" if it cannot be */
+void folder_inst(const struct driver *d, char *buf, size_t size); /* its path; "" if too long */
+void folder_make_inst(const struct driver *d, char *buf, size_t size); /* "" if impossible */
 void folder_stderr(const struct driver *d);
 int folder_unlink_object(const struct engine *e, const char *driver, const char *name);
 void folder_close(struct engine *e);

@@ -113,7 +113,14 @@ void folder_inst(const struct driver *d, char *buf, size_t size)
 {
 	int n = snprintf(buf, size, "%s/inst/%02u", d->e->dir, d->inst);
 
-	if (n < 0 || (size_t)n >= size || (mkdir(buf, 0755) < 0 && errno != EEXIST))
+	if (n < 0 || (size_t)n >= size)
+		*buf = 0;
+}
+
+void folder_make_inst(const struct driver *d, char *buf, size_t size)
+{
+	folder_inst(d, buf, size);
+	if (*buf && mkdir(buf, 0755) < 0 && errno != EEXIST)
 		*buf = 0;
 }
 
@@ -125,7 +132,7 @@ void folder_stderr(const struct driver *d)
 
 	if (!d->nring)
 		return;
-	folder_inst(d, path, sizeof path - 16);
+	folder_make_inst(d, path, sizeof path - 16);
 	(void)strncat(path, "/stderr.log", 16);
 	f = fopen(path, "we");
 	if (!f)

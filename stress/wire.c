@@ -50,7 +50,7 @@ void wire_start(struct driver *d)
 	uint64_t seed = pl_rand(e->cfg.seed, d->inst);
 	int n;
 
-	folder_inst(d, dir, sizeof dir);
+	folder_make_inst(d, dir, sizeof dir);
 	quote(dir, qdir, sizeof qdir);
 	if (*d->mix->variant)
 		(void)snprintf(variant, sizeof variant, ",\"variant\":\"%s\"", d->mix->variant);
