@@ -87,6 +87,8 @@ struct mix {
 	char why[200]; /* not supported: why */
 	struct needs needs;
 	struct tally tally;
+	unsigned ops; /* units an actor and round, so that a round fits a turn; 0: the driver's
+			 default */
 };
 
 struct config {
@@ -256,6 +258,7 @@ void pool_beat(struct driver *d, int64_t now);
 int lanes_init(struct engine *e);
 void lanes_fill(struct engine *e);
 void lanes_done(struct driver *d);
+void lanes_fit(struct driver *d, const json_t *summary);
 void lanes_free_run(struct engine *e);
 
 /* faults.c, watch.c, phase.c */

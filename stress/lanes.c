@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { SLICE_MIN_MS = 5, SLICE_MAX_MS = 50 };
+enum { SLICE_MIN_MS = 5, SLICE_MAX_MS = 50, OPS_MIN = 100, ROUNDS_MANY = 8 };
 
 struct place {
 	double key;
@@ -101,6 +101,27 @@ void lanes_done(struct driver *d)
 	}
 	d->examined_ns = 0;
 	lanes_fill(d->e);
+}
+
+/* A turn ends with a round. Where one round outlasts the turn, the others wait and some never come
+ * to be judged: such a kind gets smaller rounds, and larger ones again when many fit. */
+void lanes_fit(struct driver *d, const json_t *summary)
+{
+	int64_t took = now_ns() - d->run_from_ns, slice = d->run_ms * MS;
+	json_int_t rounds = json_integer_value(json_object_get(summary, "rounds"));
+	json_int_t done = json_integer_value(json_object_get(summary, "done"));
+	double ops = d->mix->ops;
+
+	if (d->state != ST_RUNNING || !d->e->cfg.lanes || rounds < 1 || done < 1 || slice < MS)
+		return;
+	if (rounds == 1 && took > slice + slice / 4) {
+		double units = (double)done /
+			       d->nactors; /* one or two operations each: right at the next turn */
+
+		ops = (ops > 0 && ops < units ? ops : units) * (double)slice / (double)took;
+		d->mix->ops = ops < OPS_MIN ? OPS_MIN : (unsigned)ops;
+	} else if (rounds >= ROUNDS_MANY && ops > 0)
+		d->mix->ops = (unsigned)(ops * 1.25);
 }
 
 /* All at once, at one instant far enough ahead that each has its request by then. */

@@ -31,6 +31,7 @@ static void run_ended(struct driver *d, const json_t *ok)
 		pool_fail(d, FATE_BROKEN, "sent the verdict '%.40s', which is none", verdict);
 	d->judged += (uint64_t)json_integer_value(json_object_get(ok, "judged"));
 	d->violations += strcmp(verdict, "violated") == 0;
+	lanes_fit(d, ok);
 	lanes_done(d);
 }
 

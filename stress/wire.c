@@ -77,8 +77,9 @@ void wire_run(struct driver *d, int64_t for_ms, int64_t start_ns)
 	else if (start_ns)
 		(void)snprintf(start, sizeof start, ",\"start_in_ms\":%lld",
 			(long long)((start_ns - now_ns()) / MS));
-	if (d->e->cfg.ops)
-		(void)snprintf(ops, sizeof ops, ",\"ops\":%d", d->e->cfg.ops);
+	if (d->e->cfg.ops || d->mix->ops)
+		(void)snprintf(ops, sizeof ops, ",\"ops\":%u",
+			d->e->cfg.ops ? (unsigned)d->e->cfg.ops : d->mix->ops);
 	n = snprintf(buf, sizeof buf, "{\"id\":%lld,\"op\":\"run\",\"for_ms\":%lld%s%s}\n",
 		(long long)ask(d, OP_RUN, 0), (long long)for_ms, start, ops);
 	child_write(d, buf, (size_t)n);

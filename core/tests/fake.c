@@ -11,141 +11,21 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "fake.h"
 
 #include <jansson.h>
 
-enum { ACTORS = 64, LINE = 65536, ROUND_MS = 5, ROUND_OPS = 200, SLOW_MS = 150 };
+enum { ROUND_MS = 5, ROUND_OPS = 200 };
 
-/* What each mode does, and when. Those marked early act before `open`: choose them by name or
- * environment. */
-/* clang-format off */
-#define MODES(X) \
-	X(OBEY, "obey", "does as it is told") \
-	X(LIE_PROTO, "lie-proto", "early: speaks plumb/9 only") \
-	X(LIE_NUMBERS, "lie-numbers", "calls every run violated, with a made-up witness") \
-	X(LIE_REPLY, "lie-reply", "answers what nobody asked") \
-	X(HANG, "hang", "after `actor`: no line, no tick, ignores stop, EOF and SIGTERM") \
-	X(HANG_RUN, "hang-run", "the same, from its first run on") \
-	X(SILENT, "silent", "early: never says hello") \
-	X(FLOOD, "flood", "in run: events without end") \
-	X(FLOOD_LINE, "flood-line", "in run: one line without end") \
-	X(FLOOD_STDERR, "flood-stderr", "in run: 20,000 lines on stderr, else obeys") \
-	X(CRASH, "crash", "in run: aborts") \
-	X(CRASH_HELLO, "crash-hello", "early: aborts before hello") \
-	X(GARBAGE, "garbage", "in run: a line that is not JSON") \
-	X(EXIT, "exit", "in run: exits 0 without a word") \
-	X(DIE, "die", "after `actor`: dies by SIGSEGV") \
-	X(STUCK, "stuck", "run does not end, ticks go on, `done` does not grow") \
-	X(ENDLESS, "endless", "run does not end, `done` grows") \
-	X(CHILD, "child", "leaves a grandchild behind when it stops") \
-	X(SLOW, "slow", "answers everything late") \
-	X(NOSTOP, "nostop", "ignores stop and EOF, obeys SIGTERM") \
-	X(LEAK, "leak", "leaves its object behind and does not say so") \
-	X(LIMIT, "limit", "`open` meets a limit") \
-	X(UNKNOWN, "unknown", "no round can be judged") \
-	X(UNSUPPORTED, "unsupported", "this variant is not supported here") \
-	X(DOUBLE, "double", "answers a run twice")
-
-#define MODE_ENUM(id, name, what) id,
-#define MODE_ROW(id, name, what) { name, what },
-enum mode { MODES(MODE_ENUM) NMODES };
-static const struct { const char *name, *what; } modes[] = { MODES(MODE_ROW) };
-/* clang-format on */
-
-static struct {
-	enum mode mode;
-	int64_t t0, tick_ns, next_tick, run_from, run_end;
-	json_int_t run_id; /* 0: none */
-	json_int_t inst;
-	char run[64], dir[3800], object[256];
-	pid_t actor[ACTORS];
-	int nactors, rounds, stopped;
-} me;
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* Nothing runs while it waits: this is what being slow means. */
-static void wait_ms(int ms)
-{
-	(void)poll(NULL, 0, ms);
-}
-
-static void put(json_t *o)
-{
-	char *s = json_dumps(o, JSON_COMPACT);
-	size_t n = strlen(s);
-
-	if (me.mode == SLOW)
-		wait_ms(SLOW_MS);
-	s[n] = '\n';
-	if (write(1, s, n + 1) < 0 && errno == EPIPE)
-		_exit(0);
-	free(s);
-	json_decref(o);
-}
-
-static void event(const char *name, json_t *o)
-{
-	(void)json_object_set_new(o, "ev", json_string(name));
-	(void)json_object_set_new(o, "t", json_integer(now_ns() - me.t0));
-	put(o);
-}
-
-static void reply(json_int_t id, const char *key, json_t *body)
-{
-	put(json_pack("{s:I,s:I,s:o}", "re", id, "t", (json_int_t)(now_ns() - me.t0), key, body));
-}
-
-static void refuse(json_int_t id, const char *kind, const char *msg)
-{
-	reply(id, "err", json_pack("{s:s,s:b,s:s}", "kind", kind, "definite", 1, "msg", msg));
-}
-
-static void ok(json_int_t id)
-{
-	reply(id, "ok", json_object());
-}
-
-static json_t *hello_variants(void)
-{
-	json_t *all = json_array();
-
-	for (int i = 0; i < NMODES; i++)
-		(void)json_array_append_new(
-			all, json_pack("{s:s,s:s,s:[s,s],s:b,s:s}", "name", modes[i].name, "model",
-				     "fifo", "caps", "datagram", "blocking", "supported",
-				     i != UNSUPPORTED, "why",
-				     i == UNSUPPORTED ? "the fake says so" : ""));
-	return all;
-}
-
-static void hello(void)
-{
-	const char *needs = getenv("PLUMB_FAKE_NEEDS");
-	json_t *o = json_pack("{s:[i],s:s,s:s,s:s,s:i,s:I,s:{s:i,s:i},s:{},s:o}", "proto",
-		me.mode == LIE_PROTO ? 9 : 1, "driver", "fake", "title", "a driver for tests",
-		"build", "0", "pid", (int)getpid(), "now", (json_int_t)now_ns(), "limits", "line",
-		LINE, "actors", ACTORS, "ops", "variants", hello_variants());
-
-	if (needs)
-		(void)json_object_set_new(o, "needs", json_loads(needs, 0, NULL));
-	event("hello", o);
-}
+struct fake me;
 
 static void hang(void)
 {
@@ -196,6 +76,10 @@ static int object_path(const char *name, char *path, size_t n)
 	return snprintf(path, n, "/dev/shm%s", name) < (int)n ? 0 : -ENAMETOOLONG;
 }
 
+static const char no_queue[] =
+	"{\"kind\":\"os\",\"name\":\"ENOSPC\",\"call\":\"open\",\"definite\":true,"
+	"\"msg\":\"no queue left\",\"limit\":\"fs.mqueue.queues_max\"}";
+
 static void do_open(json_int_t id, json_t *q)
 {
 	const char *variant = json_string_value(json_object_get(q, "variant"));
@@ -206,10 +90,7 @@ static void do_open(json_int_t id, json_t *q)
 		if (strcmp(variant, modes[i].name) == 0)
 			me.mode = (enum mode)i;
 	if (me.mode == LIMIT) {
-		reply(id, "err",
-			json_pack("{s:s,s:s,s:s,s:b,s:s,s:s}", "kind", "os", "name", "ENOSPC",
-				"call", "open", "definite", 1, "msg", "no queue left", "limit",
-				"fs.mqueue.queues_max"));
+		reply(id, "err", json_loads(no_queue, 0, NULL));
 		return;
 	}
 	(void)snprintf(me.object, sizeof me.object, "/plumb.%s.%d.q", me.run, (int)me.inst);
@@ -316,13 +197,18 @@ static void do_run(json_int_t id, json_t *q)
 		me.run_end = INT64_MAX;
 }
 
+static const char invented[] =
+	"{\"rule\":\"VORD\",\"model\":\"fifo\",\"seed\":\"0x1\",\"slack_ns\":1000,\"files\":[],"
+	"\"text\":\"invented: actor 1's payload 7 came before 6\","
+	"\"witness\":[{\"actor\":1,\"seq\":7,\"f\":\"recv\"}]}";
+
 static void violation(void)
 {
-	event("violation",
-		json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:i,s:[{s:i,s:i,s:s}],s:[]}", "rule", "VORD",
-			"model", "fifo", "variant", modes[me.mode].name, "round", me.rounds, "seed",
-			"0x1", "text", "invented: actor 1's payload 7 came before 6", "slack_ns",
-			1000, "witness", "actor", 1, "seq", 7, "f", "recv", "files"));
+	json_t *o = json_loads(invented, 0, NULL);
+
+	(void)json_object_set_new(o, "variant", json_string(modes[me.mode].name));
+	(void)json_object_set_new(o, "round", json_integer(me.rounds));
+	event("violation", o);
 }
 
 static void end_run(int canceled)

@@ -80,9 +80,3 @@ def test_target_prefix(engine):
 def test_only_one_instance(engine):
     r = engine("fake/obey=3", "fake/lie-numbers=2", "--only", "1")
     assert r.code == 0 and r.summary["counts"]["held"] == 1
-
-
-def test_same_draws_from_same_seed(engine):
-    """Which actor is killed follows from the seed; when, from the clock."""
-    runs = [engine("fake/obey=1", "--seed", "7", "--fault", "kill:20/s", "--for", "1s") for _ in range(2)]
-    assert [r.summary["seed"] for r in runs] == ["0x7", "0x7"]
