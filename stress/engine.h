@@ -160,7 +160,7 @@ struct driver {
 	struct asked asked[ASKED_MAX];
 	int64_t next_id;
 	int nactors;
-	uint64_t flood_bytes;
+	uint64_t flood_bytes, flood_lines; /* in this second */
 
 	int64_t spawned_ns, exited_ns, heard_ns, leave_ns;
 	int64_t run_from_ns, run_ms, grew_ns; /* grew: when a tick or reply last showed progress */

@@ -36,7 +36,7 @@ static void tick(struct engine *e, int64_t now)
 		return;
 	e->next_tick_ns = now + SEC;
 	for (unsigned i = 0; i < e->n; i++)
-		e->drv[i].flood_bytes = 0;
+		e->drv[i].flood_bytes = e->drv[i].flood_lines = 0;
 	events_put(e, "tick",
 		json_pack("{s:i,s:i,s:o}", "alive", (int)(e->n - e->ngone), "running",
 			e->lanes.running, "mechs", mechs(e)));

@@ -14,7 +14,9 @@
 #define HELLO_NS (5 * SEC)
 #define READY_NS (30 * SEC)
 #define STARVED_MAX_NS (60 * SEC)
-#define FLOOD_BYTES (UINT64_C(8) << 20) /* a second: ticks and violations are kilobytes */
+#define FLOOD_BYTES                                                                                \
+	(UINT64_C(8) << 20) /* a second; one that violates in every round stays below both */
+#define FLOOD_LINES 20000
 
 enum { OVERDUE = 12 }; /* patiences until a run that makes progress is called endless */
 
@@ -108,8 +110,8 @@ static void watch_run(struct driver *d, int64_t now)
 
 void watch_driver(struct driver *d, int64_t now)
 {
-	if (d->flood_bytes > FLOOD_BYTES) {
-		pool_fail(d, FATE_BROKEN, "floods: more than 8 MiB in a second");
+	if (d->flood_bytes > FLOOD_BYTES || d->flood_lines > FLOOD_LINES) {
+		pool_fail(d, FATE_BROKEN, "floods: more than 8 MiB or 20000 lines in a second");
 		pool_kill(d);
 	}
 	if (d->exited)

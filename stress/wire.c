@@ -160,6 +160,7 @@ void wire_line(struct driver *d, const char *text, size_t n)
 	json_error_t error;
 	json_t *line;
 
+	d->flood_lines++;
 	if (d->rung == RUNG_KILL)
 		return;
 	line = json_loadb(text, n, JSON_REJECT_DUPLICATES, &error);

@@ -62,7 +62,7 @@ def test_alone(engine, mode, code, text, deadline_s):
 @pytest.mark.parametrize("mode", ["crash", "hang-run", "flood", "stuck", "garbage"])
 def test_does_not_spoil_the_others(engine, mode):
     """One rotten driver: every other one is judged all the same."""
-    r = engine(f"fake/{mode}=1", "fake/obey=5", "--for", "1500ms")
+    r = engine(f"fake/{mode}=1", "fake/obey=5", "--lanes", "2", "--for", "1500ms")
     s = r.summary
     assert s["counts"]["held"] == 5 and s["per_mech"]["fake/obey"]["judged"] > 5, r.out
     assert r.code in (1, 3)
