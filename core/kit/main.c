@@ -67,9 +67,13 @@ static int unlink_main(const struct pl_driver *d, const char *name)
 static int hello_main(void)
 {
 	json_t *h = pl_hello();
-	char *s = json_object_set_new(h, "ev", json_string("hello")) == 0 ? json_dumps(h, JSON_COMPACT) : NULL;
+	int failed = json_object_set_new(h, "ev", json_string("hello"));
+	char *s = failed ? NULL : json_dumps(h, JSON_COMPACT);
 
-	return s && puts(s) >= 0 && fflush(stdout) == 0 ? 0 : 1;
+	failed |= !s || puts(s) < 0 || fflush(stdout) != 0;
+	free(s);
+	json_decref(h);
+	return failed ? 1 : 0;
 }
 
 /* A stray printf lands in the log, a stray read gets nothing. */
