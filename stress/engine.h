@@ -24,13 +24,14 @@
 enum {
 	MIX_MAX = 64, /* kinds of drivers in a run */
 	DRIVERS_MAX = 20000,
-	FAULTS_MAX = 8,	   /* --fault options */
-	TARGET_MAX = 32,   /* words of a --target */
-	LINE_MAX_ = 65536, /* bytes of a protocol line, its LF included */
-	ASKED_MAX = 16,	   /* requests of one driver that wait for an answer */
-	RING = 32,	   /* stderr lines kept of a driver ... */
-	RING_LINE = 256,   /* ... and bytes of each */
-	VIOLATIONS_KEPT = 100,
+	FAULTS_MAX = 8,		/* --fault options */
+	TARGET_MAX = 32,	/* words of a --target */
+	LINE_MAX_ = 65536,	/* bytes of a protocol line, its LF included */
+	ASKED_MAX = 16,		/* requests of one driver that wait for an answer */
+	RING = 32,		/* stderr lines kept of a driver ... */
+	RING_LINE = 256,	/* ... and bytes of each */
+	VIOLATIONS_KEPT = 100,	/* in run.json, of each list */
+	VIOLATIONS_TOLD = 1000, /* as events */
 	NAME_MAX_ = 32,
 };
 
@@ -108,18 +109,7 @@ struct config {
 	bool json, dry_run, list, help;
 };
 
-enum op {
-	OP_NONE,
-	OP_INIT,
-	OP_OPEN,
-	OP_ACTOR,
-	OP_RUN,
-	OP_STATUS,
-	OP_FAULT,
-	OP_CANCEL,
-	OP_PING,
-	OP_STOP
-};
+enum op { OP_NONE, OP_INIT, OP_OPEN, OP_ACTOR, OP_RUN, OP_STATUS, OP_FAULT, OP_PING, OP_STOP };
 
 /* NEW: not spawned. STARTING: not all of hello, init, open, actor answered. LEAVING: on the stop
  * ladder. */
@@ -165,7 +155,6 @@ struct driver {
 	int64_t spawned_ns, exited_ns, heard_ns, leave_ns;
 	int64_t run_from_ns, run_ms, grew_ns; /* grew: when a tick or reply last showed progress */
 	int64_t silent_ns, run_delay_ns;      /* silence was noticed; schedstat then */
-	int pinged;
 	bool starving, in_lane, hang;
 	int64_t examined_ns; /* status was asked for, the run being overdue */
 	int64_t cont_ns;     /* continue cont_actor then; 0: none stopped */
@@ -231,9 +220,8 @@ void child_last_words(const struct driver *d, json_t **ret_lines);
 /* wire.c */
 void wire_start(struct driver *d);
 void wire_run(struct driver *d, int64_t for_ms, int64_t start_ns);
-void wire_fault(struct driver *d, const char *what, int actor, short detail);
+int wire_fault(struct driver *d, const char *what, int actor, short detail);
 void wire_ask(struct driver *d, enum op op);
-void wire_cancel(struct driver *d);
 void wire_line(struct driver *d, const char *line, size_t n);
 bool wire_waits(const struct driver *d, enum op op);
 

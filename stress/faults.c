@@ -53,9 +53,9 @@ static void let_go_on(struct engine *e, int64_t now)
 
 		if (!d->cont_ns || now < d->cont_ns)
 			continue;
+		if (d->state < ST_LEAVING && wire_fault(d, "cont", d->cont_actor, -1) < 0)
+			continue; /* at the next beat */
 		d->cont_ns = 0;
-		if (d->state < ST_LEAVING)
-			wire_fault(d, "cont", d->cont_actor, -1);
 	}
 }
 

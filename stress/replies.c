@@ -64,9 +64,6 @@ void reply_ok(struct driver *d, struct asked a, const json_t *ok)
 	case OP_FAULT:
 		fault_done(d, a.detail, true);
 		break;
-	case OP_PING:
-		d->pinged = 0;
-		break;
 	default:
 		break;
 	}
@@ -105,9 +102,6 @@ void reply_err(struct driver *d, struct asked a, const json_t *err)
 		break;
 	case OP_FAULT:
 		fault_done(d, a.detail, false);
-		break;
-	case OP_PING:
-		d->pinged = 0;
 		break;
 	default:
 		break;

@@ -113,7 +113,13 @@ void report_violation(struct driver *d, const json_t *event)
 	if (e->nviolations <= 10)
 		human_note(e, "VIOLATED: %s instance %u, %s: %s", mix_name(d->mix, name), d->inst,
 			rule ? rule : "no rule", text ? text : "");
-	events_put(e, "violation", o);
+	if (e->nviolations <= VIOLATIONS_TOLD)
+		events_put(e, "violation", o);
+	else
+		json_decref(o);
+	if (e->nviolations == VIOLATIONS_TOLD)
+		human_note(e, "%d violations told; from here on they are counted only",
+			VIOLATIONS_TOLD);
 }
 
 struct verdict {

@@ -5,6 +5,8 @@
 #include "engine.h"
 #include "../core/hist/rng.h"
 
+#include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,8 @@ static int64_t ask(struct driver *d, enum op op, short detail)
 		d->asked[i] = (struct asked){ .id = ++d->next_id, .op = op, .detail = detail };
 		return d->next_id;
 	}
-	return 0; /* it owes us ASKED_MAX answers already; the watch deals with that */
+	assert(!"wire_fault leaves room for all else, of which each kind is asked once at a time");
+	return 0;
 }
 
 bool wire_waits(const struct driver *d, enum op op)
@@ -85,29 +88,21 @@ void wire_run(struct driver *d, int64_t for_ms, int64_t start_ns)
 	child_write(d, buf, (size_t)n);
 }
 
-void wire_fault(struct driver *d, const char *what, int actor, short detail)
+/* -EAGAIN: it owes so many answers that the rest of the table is kept for what must be asked. */
+int wire_fault(struct driver *d, const char *what, int actor, short detail)
 {
 	char buf[128];
-	int n = snprintf(buf, sizeof buf,
+	int owed = 0, n;
+
+	for (int i = 0; i < ASKED_MAX; i++)
+		owed += d->asked[i].id != 0;
+	if (owed > ASKED_MAX / 2)
+		return -EAGAIN;
+	n = snprintf(buf, sizeof buf,
 		"{\"id\":%lld,\"op\":\"fault\",\"what\":\"%s\",\"actor\":%d}\n",
 		(long long)ask(d, OP_FAULT, detail), what, actor);
-
 	child_write(d, buf, (size_t)n);
-}
-
-void wire_cancel(struct driver *d)
-{
-	char buf[128];
-	int n;
-
-	for (int i = 0; i < ASKED_MAX; i++) {
-		if (d->asked[i].op != OP_RUN || !d->asked[i].id)
-			continue;
-		n = snprintf(buf, sizeof buf, "{\"id\":%lld,\"op\":\"cancel\",\"target\":%lld}\n",
-			(long long)ask(d, OP_CANCEL, 0), (long long)d->asked[i].id);
-		child_write(d, buf, (size_t)n);
-		return;
-	}
+	return 0;
 }
 
 void wire_ask(struct driver *d, enum op op)
@@ -116,9 +111,12 @@ void wire_ask(struct driver *d, enum op op)
 		[OP_STATUS] = "status", [OP_PING] = "ping", [OP_STOP] = "stop"
 	};
 	char buf[64];
-	int n = snprintf(buf, sizeof buf, "{\"id\":%lld,\"op\":\"%s\"}\n", (long long)ask(d, op, 0),
-		name[op]);
+	int n;
 
+	if (wire_waits(d, op)) /* the answer it owes will do */
+		return;
+	n = snprintf(buf, sizeof buf, "{\"id\":%lld,\"op\":\"%s\"}\n", (long long)ask(d, op, 0),
+		name[op]);
 	child_write(d, buf, (size_t)n);
 }
 
