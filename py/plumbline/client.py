@@ -256,7 +256,7 @@ class Driver:
             if e.kind == "timeout":
                 raise self._death(f"no hello within {timeout:g} s", kind="timeout") from None
             raise
-        if bad := protocol.hello_problems(self.hello):
+        if bad := protocol.hello_problems(self.hello, strict=False):
             raise self._death("its hello is wrong: " + "; ".join(bad[:4]), kind="proto")
         if not init:
             return

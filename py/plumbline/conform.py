@@ -86,7 +86,8 @@ def run(out: Out, places: Places, folder: RunFolder, target: Target, chosen: lis
 def _environment(places: Places, folder: RunFolder, target: Target, chosen: list[str], shard: str) -> dict[str, str]:
     path = str(Path(__file__).resolve().parents[1])
     here = folder.path.resolve()
-    return {**os.environ, "PLUMBLINE_RESULTS": str(here / RESULTS), "PLUMBLINE_DRIVERS": str(places.drivers.resolve()),
+    kept = {k: v for k, v in os.environ.items() if k != "PYTEST_XDIST_WORKER"}
+    return {**kept, "PLUMBLINE_RESULTS": str(here / RESULTS), "PLUMBLINE_DRIVERS": str(places.drivers.resolve()),
             "PLUMBLINE_TARGET": "" if not target.argv else str(target), "PLUMBLINE_RUN_DIR": str(here), "PLUMBLINE_RUN": folder.run,
             "PLUMBLINE_MECH": " ".join(chosen), "PLUMBLINE_SHARD": shard, "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH")]))}

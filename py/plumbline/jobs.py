@@ -149,28 +149,35 @@ class Job:
         return out
 
     def _replay_test(self, r: Record) -> str:
-        name = r.test.split("::")[-1].split("[")[0]
+        name = " and ".join(filter(None, [r.test.split("::")[-1].split("[")[0], r.clause]))
         target = f" --target {json.dumps(str(self.target))}" if self.target.argv else ""
-        return f"plumbline conform {r.mechanism}/{r.variant} -k {name or r.clause}{target}"
+        return f"plumbline conform {r.mechanism}/{r.variant} -k '{name}'{target}"
 
     def _summary(self, violated: list[dict[str, Any]]) -> dict[str, Any]:
         c, s = self.done_conform, self.done_stress
         words = [c.verdict] if c else []
         if s:
-            unexpected = [v for v in violated if v["where"] == "stress" and v["expected"] != "violated"]
-            words.append("held" if s.verdict == "violated" and not unexpected and s.summary.get("violations") else s.verdict)
+            words.append(self._stress_verdict(s, [v for v in violated if v["where"] == "stress"]))
         tally = counts(c.records) if c else {}
         engine = s.summary if s else {}
         for word, n in (engine.get("counts") or {}).items() if not c else ():
             tally[word] = n
         word = worst(words)
-        replay = self._replay_stress() if s else violated[0]["replay"] if violated else self.command
+        against = [v for v in violated if v["expected"] != "violated"]
+        replay = against[0]["replay"] if against else self._replay_stress() if s else self.command
         return {"schema": SCHEMA, "run": self.folder.run, "seed": self.seed, "argv": self.command, "command": self.args.command,
                 "started": datetime.datetime.fromtimestamp(self.begun, datetime.timezone.utc).isoformat(timespec="seconds"),
                 "seconds": round(time.time() - self.begun, 2), "target": str(self.target), "verdict": word, "exit": VERDICT_EXIT[word],
                 "counts": tally, "violations": violated, "hangs": engine.get("hangs") or [], "residue": engine.get("residue") or [],
                 "replay": replay, "catalogue": self.known.version, "rules": self._rules(),
                 "stress": {**engine, "exit": s.exit, "stderr": s.stderr, "mix": self.mix} if s else None}
+
+    @staticmethod
+    def _stress_verdict(s: Stress, found: list[dict[str, Any]]) -> str:
+        """The engine's word, unless all that it found was expected."""
+        if s.verdict != "violated" or not found or s.summary.get("hangs"):
+            return s.verdict
+        return "violated" if any(v["expected"] != "violated" for v in found) else "held"
 
     def _rules(self) -> dict[str, list[dict[str, str]]]:
         """Which clauses a judged round speaks for, by mechanism and variant of the stress."""

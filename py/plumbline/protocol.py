@@ -118,9 +118,12 @@ _HELLO = {"proto": list, "driver": str, "title": str, "build": str, "pid": int, 
           "limits": dict, "clock": dict}
 
 
-def hello_problems(hello: dict[str, Any]) -> list[str]:
-    """What a hello lacks or says wrongly. Unknown fields are fine."""
-    bad = [f"`{k}` is missing or no {t.__name__}" for k, t in _HELLO.items() if not isinstance(hello.get(k), t)]
+_NEEDED = ("proto", "driver", "ops", "variants")
+
+
+def hello_problems(hello: dict[str, Any], strict: bool = True) -> list[str]:
+    """What a hello lacks or says wrongly; not `strict`: only what nobody can do without. Unknown fields are fine."""
+    bad = [f"`{k}` is missing or no {t.__name__}" for k, t in _HELLO.items() if not isinstance(hello.get(k), t) and (strict or k in _NEEDED)]
     if not bad and not all(_is_int(v) for v in hello["proto"]):
         bad.append("`proto` is a list of integers")
     for name, op in (hello.get("ops") or {}).items() if isinstance(hello.get("ops"), dict) else ():

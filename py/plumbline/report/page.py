@@ -233,11 +233,17 @@ def render(v: View) -> str:
     env = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
                              undefined=jinja2.ChainableUndefined)
     env.filters |= {"duration": svg.duration, "number": svg.number}
-    rate = [(k["label"], float(k.get("ops_per_s") or 0), svg.number(k.get("ops_per_s") or 0) + "/s") for k in v.kinds]
+    rate = [(k["label"], r, svg.number(r) + "/s") for k in v.kinds if (r := _rate(k))]
     lat = [(k["label"], *(float((k.get("lat_ns") or {}).get(p) or 0) for p in ("p50", "p99", "max"))) for k in v.kinds]
     return env.get_template("report.html.j2").render(
-        v=v, run=v.run, env=v.env, version=__version__, outcomes=OUTCOMES, marks=MARKS, totals=_totals(v), rate=svg.bars(rate) if any(r[1] for r in rate) else "",
+        v=v, run=v.run, env=v.env, version=__version__, outcomes=OUTCOMES, marks=MARKS, totals=_totals(v), rate=svg.bars(rate) if rate else "",
         latency=svg.latencies(lat), tally={o: sum(c.outcome == o for c in cells(v.records).values()) for o in OUTCOMES})
+
+
+def _rate(k: dict[str, Any]) -> float:
+    """Operations a second of one driver while it has its turn: what others' turns take is not its cost."""
+    done, elapsed = k.get("done"), k.get("elapsed_ns")
+    return done / elapsed * 1e9 if isinstance(done, (int, float)) and isinstance(elapsed, (int, float)) and elapsed > 0 else 0.0
 
 
 def _totals(v: View) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Sequence
 from markupsafe import Markup, escape
 
 _OPS_MAX = 20  # of a witness; more are cut from its middle
-_LANE, _LEFT, _STEP = 34, 74, 46
+_LANE, _LEFT, _STEP = 50, 74, 58
 
 
 def duration(ns: float) -> str:
@@ -44,8 +44,11 @@ def timeline(witness: Sequence[dict[str, Any]]) -> Markup:
     for i, a in enumerate(actors):
         y = i * _LANE + 24
         out.append(f'<text class="who" x="0" y="{y + 4}">actor {escape(a)}</text><line class="lane" x1="{_LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
-    for w in ops:
-        out.append(_bar(w, actors.index(str(w.get("actor", "?"))) * _LANE + 24, place, right))
+    seen = dict.fromkeys(actors, 0)
+    for w in sorted(ops, key=lambda w: w["t_inv"]):
+        who = str(w.get("actor", "?"))
+        out.append(_bar(w, actors.index(who) * _LANE + 24, place, right, seen[who] % 2 == 1))
+        seen[who] += 1
     for a, b in zip(stamps, stamps[1:]):
         out.append(f'<text class="gap" x="{(place[a] + place[b]) / 2}" y="{height - 4}">{escape(duration(b - a))}</text>')
     return Markup("".join(out) + "</svg>")
@@ -56,15 +59,25 @@ def _end(w: dict[str, Any]) -> int | None:
     return t if isinstance(t, int) and t >= w["t_inv"] and w.get("state") not in ("invoked", 1) else None
 
 
-def _bar(w: dict[str, Any], y: int, place: dict[int, float], right: float) -> str:
+def _bar(w: dict[str, Any], y: int, place: dict[int, float], right: float, below: bool) -> str:
+    """Labels of one actor's neighbours take turns above and below, so that they do not meet."""
     x0, end = place[w["t_inv"]], _end(w)
     x1 = place[end] if end is not None else right
     kind = "open" if end is None else "fail" if w.get("errno") else "okay"
     result = "never returned" if end is None else str(w.get("errno") or w.get("ret", ""))
-    text = f"{w.get('f', '?')} → {result}"
+    what = " ".join(filter(None, [str(w.get("f", "?")), token(w.get("token"))])) + (f" ({w['tag']})" if w.get("tag") else "")
     more = ", ".join(f"{k} {w[k]}" for k in ("seq", "token", "tag") if w.get(k) not in (None, "", "0x0"))
-    return (f'<g><title>{escape(text)} ({escape(more)})</title><rect class="op {kind}" x="{x0}" y="{y - 8}" width="{max(x1 - x0, 6)}" height="16" rx="3"/>'
-            f'<text class="op" x="{x0 + 1}" y="{y - 12}">{escape(text)}</text></g>')
+    return (f'<g><title>{escape(what)} → {escape(result)}; {escape(more)}</title><rect class="op {kind}" x="{x0}" y="{y - 8}" width="{max(x1 - x0, 6)}" height="16" rx="3"/>'
+            f'<text class="op" x="{x0 + 1}" y="{y + 20 if below else y - 12}">{escape(what)} → {escape(result)}</text></g>')
+
+
+def token(value: Any) -> str:
+    """A payload's token as judges write it, actor#number (hist/payload.h); what is none stays as it is."""
+    try:
+        t = int(value, 16) if isinstance(value, str) else int(value)
+    except (TypeError, ValueError):
+        return str(value or "")
+    return "" if t == 0 else f"{(t >> 48) - 1}#{t & 0xffffffffff}" if t >> 48 else hex(t)
 
 
 def bars(rows: Sequence[tuple[str, float, str]]) -> Markup:
