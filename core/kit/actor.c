@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 
 static _Thread_local struct pl_slot *own_slot;
@@ -71,7 +72,8 @@ struct timespec pl_deadline_in(const struct pl_op *op, int64_t ns)
 	int64_t t;
 
 	clock_gettime(op->how & PL_MONO ? CLOCK_MONOTONIC : CLOCK_REALTIME, &ts);
-	t = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec + ns;
+	if (__builtin_add_overflow(ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec, ns, &t))
+		t = INT64_MAX;
 	return t < 0 ? (struct timespec){ 0 }
 		     : (struct timespec){ .tv_sec = t / 1000000000, .tv_nsec = t % 1000000000 };
 }
@@ -167,6 +169,7 @@ static void do_call(struct pl_env *e, const struct pl_cmd *m)
 	tell_payload(e, op, &a, &rsp);
 	if (rsp.ret >= 0 && op->how & PL_NEWFD && m->as) {
 		e->obj[m->as] = *o;
+		e->born[m->as] = false;
 		e->obj[m->as].fd[0] = (int)rsp.ret;
 		e->obj[m->as].fd[1] = (int)rsp.ret;
 	}
@@ -188,6 +191,7 @@ static void do_open(struct pl_env *e, const struct pl_cmd *m, int *fds, int nfds
 	int i, next = 0;
 
 	*o = m->obj;
+	e->born[m->handle] = false;
 	memcpy(e->name[m->handle], m->name, sizeof m->name);
 	o->name = m->name[0] ? e->name[m->handle] : NULL;
 	o->mem = NULL;
@@ -208,18 +212,30 @@ static void do_open(struct pl_env *e, const struct pl_cmd *m, int *fds, int nfds
 	}
 }
 
-static void do_close(struct pl_env *e, unsigned handle)
+/* Threads share what they were born with: whoever is told first closes it, once. */
+static bool closes(struct pl_env *e, unsigned handle, int end)
 {
+	static atomic_flag closed[PL_HANDLES_MAX + 1][PL_FDS_MAX];
+
+	return !e->born[handle] || !atomic_flag_test_and_set(&closed[handle][end]);
+}
+
+static void do_close(struct pl_env *e, unsigned handle, int end)
+{
+	struct pl_obj *o = &e->obj[handle];
+	bool same = o->fd[0] == o->fd[1]; /* both ends of a dup are one descriptor */
 	int i;
 
 	for (i = 0; i < PL_FDS_MAX; i++) {
-		if (e->obj[handle].fd[i] >= 0)
-			(void)raw_close(e->obj[handle].fd[i]);
-		e->obj[handle].fd[i] = -1;
+		if (end >= 0 && end != i && !same)
+			continue;
+		if (o->fd[i] >= 0 && !(same && i > 0) && closes(e, handle, i))
+			(void)raw_close(o->fd[i]);
+		o->fd[i] = -1;
 	}
-	if (e->obj[handle].mem)
-		(void)munmap(e->obj[handle].mem, e->drv->mem);
-	e->obj[handle].mem = NULL;
+	if (o->mem && end < 0 && closes(e, handle, 0))
+		(void)munmap(o->mem, e->drv->mem);
+	o->mem = end < 0 ? NULL : o->mem;
 }
 
 /* Becomes an actor of kind exec under the same id: nothing but the kit's three descriptors
@@ -239,6 +255,7 @@ _Noreturn void pl_actor_become(struct pl_env *e)
 	(void)snprintf(bell, sizeof bell, "%d", e->bell);
 	(void)snprintf(mem, sizeof mem, "%d", e->sharedfd);
 	(void)syscall(SYS_execve, "/proc/self/exe", argv, environ);
+	(void)syscall(SYS_execve, getauxval(AT_EXECFN), argv, environ); /* no /proc */
 	raw_exit(127);
 }
 
@@ -261,7 +278,7 @@ void pl_actor_main(struct pl_env *e)
 			do_open(e, &m, fds, nfds);
 			break;
 		case CMD_CLOSE:
-			do_close(e, m.handle);
+			do_close(e, m.handle, m.end);
 			break;
 		case CMD_RUN:
 			pl_actor_stages(e, m.go);

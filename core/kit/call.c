@@ -7,6 +7,7 @@
 #include "raw.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { KICK_EVERY_NS = 1000000, GRACE_NS = 200000000 };
@@ -51,9 +52,8 @@ static int parse_deadline(
 	}
 	if (!(op->how & PL_TIMED))
 		return (void)snprintf(why, n, "'%s' takes no time-out", op->name), -EINVAL;
-	if ((rel && !json_is_integer(rel)) ||
-		(abs && (!json_is_integer(json_array_get(abs, 0)) ||
-				!json_is_integer(json_array_get(abs, 1)))))
+	if (abs && (json_array_size(abs) != 2 || !json_is_integer(json_array_get(abs, 0)) ||
+			   !json_is_integer(json_array_get(abs, 1))))
 		return (void)snprintf(why, n, "timeout_ns is an integer, abstime is [sec, nsec]"),
 		       -EINVAL;
 	m->has_deadline = 1;
@@ -68,13 +68,16 @@ static int parse_deadline(
 	return 0;
 }
 
-static uint64_t parse_u64(json_t *j)
+static int parse_token(json_t *j, uint64_t *ret)
 {
-	unsigned long long v = 0;
+	const char *s = json_string_value(j);
+	char *end;
 
-	if (json_is_string(j))
-		(void)sscanf(json_string_value(j), "%llx", &v);
-	return v;
+	*ret = 0;
+	if (!s)
+		return 0;
+	*ret = strtoull(s, &end, 16);
+	return strspn(s, "0123456789abcdefABCDEFx") == strlen(s) && *s && !*end ? 0 : -EINVAL;
 }
 
 /* The request, made into a message; the error is told in `why`. */
@@ -96,9 +99,10 @@ static int parse_call(
 	*m = (struct pl_cmd){ .kind = CMD_CALL,
 		.op = (uint32_t)(op - c->ops),
 		.handle = (uint32_t)handle,
-		.end = m->end,
-		.token = parse_u64(json_object_get(req, "token")) };
+		.end = m->end };
 	*ret_op = op;
+	if (parse_token(json_object_get(req, "token"), &m->token) < 0)
+		return (void)snprintf(why, n, "token is a string \"0x...\""), -EINVAL;
 	if (pl_args_parse(op->arg, req, m->v, why, n) < 0)
 		return -EINVAL;
 	return parse_deadline(op, req, m, why, n);
@@ -109,7 +113,7 @@ static struct pl_actor *free_actor(int64_t id, json_t *req, unsigned *ret)
 	json_t *j = json_object_get(req, "actor");
 	json_int_t n = json_integer_value(j);
 
-	if (!json_is_integer(j) || n < 0 || n >= (json_int_t)c->nactors)
+	if (!j || n >= (json_int_t)c->nactors)
 		return pl_reply_err(id, "usage", true, NULL, "no such actor"), NULL;
 	*ret = (unsigned)n;
 	if (!c->actor[n].alive || c->actor[n].dying)
@@ -121,6 +125,13 @@ static struct pl_actor *free_actor(int64_t id, json_t *req, unsigned *ret)
 			       "actor %d is busy", (int)n),
 		       NULL;
 	return &c->actor[n];
+}
+
+static void forget_as(struct pl_call *call)
+{
+	if (call->as)
+		c->handle[call->as] = (struct pl_handle){ .memfd = -1 };
+	call->as = 0;
 }
 
 void pl_req_call(int64_t id, json_t *req)
@@ -146,7 +157,9 @@ void pl_req_call(int64_t id, json_t *req)
 			c->handle[m.handle].owner);
 	a->call = (struct pl_call){ .live = true, .id = id, .op = op };
 	if (as && op->how & PL_NEWFD) {
-		r = pl_handle_find(as, NULL) > 0 ? -EEXIST : new_local(as, (int)m.handle, actor);
+		r = !pl_handle_name_ok(as)	   ? -EINVAL
+		    : pl_handle_find(as, NULL) > 0 ? -EEXIST
+						   : new_local(as, (int)m.handle, actor);
 		if (r < 0) {
 			a->call.live = false;
 			return pl_reply_err(
@@ -159,6 +172,7 @@ void pl_req_call(int64_t id, json_t *req)
 	r = pl_chan_send(a->chan, &m, sizeof m, NULL, 0);
 	if (r < 0) {
 		a->call.live = false;
+		forget_as(&a->call);
 		pl_reply_err(id, "crash", true, NULL, "actor %u does not listen: %s", actor,
 			strerror(-r));
 	}
@@ -217,13 +231,6 @@ static json_t *call_ok(const struct pl_op *op, const struct pl_rsp *r)
 				      (json_int_t)r->signal[i].value));
 	(void)json_object_set_new(o, "signals", sigs);
 	return o;
-}
-
-static void forget_as(struct pl_call *call)
-{
-	if (call->as)
-		c->handle[call->as] = (struct pl_handle){ .memfd = -1 };
-	call->as = 0;
 }
 
 void pl_call_answer(unsigned id)
@@ -300,9 +307,10 @@ void pl_call_died(unsigned id)
 
 void pl_req_cancel(int64_t id, json_t *req)
 {
-	json_int_t target = json_integer_value(json_object_get(req, "target"));
+	json_t *j = json_object_get(req, "target");
+	json_int_t target = j ? json_integer_value(j) : -1;
 	json_t *grace = json_object_get(req, "grace_ms");
-	int64_t now = pl_now();
+	int64_t now = pl_now(), kill_at;
 	unsigned i;
 
 	for (i = 0; i < c->nactors; i++) {
@@ -312,7 +320,10 @@ void pl_req_cancel(int64_t id, json_t *req)
 			continue;
 		call->canceled = true;
 		call->kick_at = now;
-		call->kill_at = now + (grace ? json_integer_value(grace) * 1000000 : GRACE_NS);
+		kill_at = now + (grace ? json_integer_value(grace) * 1000000 : GRACE_NS);
+		if (!call->kill_at ||
+			kill_at < call->kill_at) /* asking again does not put it off */
+			call->kill_at = kill_at;
 		pl_reply(id, json_object());
 		(void)pl_call_timers(now);
 		return;

@@ -48,37 +48,40 @@ static int fault_signal(unsigned id, json_t *req)
 	return signo < 0 ? signo : pl_signal_actor(&c->actor[id], signo);
 }
 
-static int tell(unsigned id, uint32_t kind, uint32_t handle)
+/* Only who waits for messages can be told something. */
+static int tell(unsigned id, uint32_t kind, uint32_t handle, int end)
 {
-	struct pl_cmd m = { .kind = kind, .handle = handle };
+	struct pl_cmd m = { .kind = kind, .handle = handle, .end = end };
 
-	return c->actor[id].call.live ? -EBUSY
-				      : pl_chan_send(c->actor[id].chan, &m, sizeof m, NULL, 0);
+	return c->actor[id].call.live || pl_round_busy()
+		       ? -EBUSY
+		       : pl_chan_send(c->actor[id].chan, &m, sizeof m, NULL, 0);
 }
 
 static int fault_close(unsigned id, json_t *req)
 {
 	const char *on = json_string_value(json_object_get(req, "on"));
-	int handle = on ? pl_handle_find(on, NULL) : -EINVAL;
+	int end = -1, handle = on ? pl_handle_find(on, &end) : -EINVAL;
 
-	return handle < 0 ? -EINVAL : tell(id, CMD_CLOSE, (uint32_t)handle);
+	return handle < 0 ? -EINVAL : tell(id, CMD_CLOSE, (uint32_t)handle, end);
 }
 
 static int fault_exit(unsigned id, json_t *req)
 {
-	c->actor[id].asked = true;
-	return tell(id, CMD_EXIT, 0);
+	int r = tell(id, CMD_EXIT, 0, -1);
+
+	c->actor[id].asked |= r == 0;
+	return r;
 }
 
 static int fault_exec(unsigned id, json_t *req)
 {
-	int r = c->actor[id].kind == KIND_PROCESS ? tell(id, CMD_EXEC, 0) : -EINVAL;
+	int r = c->actor[id].kind == KIND_PROCESS ? tell(id, CMD_EXEC, 0, -1) : -EINVAL;
 
 	if (r < 0)
 		return r;
-	c->actor[id].kind = KIND_EXEC;
-	r = pl_objects_give(&c->actor[id]);
-	return r == -EOPNOTSUPP ? 0 : r;
+	c->actor[id].execed = true;
+	return pl_objects_give(&c->actor[id]);
 }
 
 static const struct {
@@ -98,11 +101,11 @@ void pl_req_fault(int64_t id, json_t *req)
 {
 	const char *what = json_string_value(json_object_get(req, "what"));
 	json_t *j = json_object_get(req, "actor");
-	json_int_t n = json_integer_value(j);
+	json_int_t n = j ? json_integer_value(j) : -1;
 	unsigned i;
 	int r;
 
-	if (!json_is_integer(j) || n < 0 || n >= (json_int_t)c->nactors)
+	if (n < 0 || n >= (json_int_t)c->nactors)
 		return pl_reply_err(id, "usage", true, NULL, "no such actor");
 	for (i = 0; what && i < sizeof faults / sizeof *faults; i++) {
 		if (strcmp(faults[i].what, what) != 0)

@@ -20,6 +20,8 @@ int pl_frame_fill(int fd)
 
 	memmove(in.buf, in.buf + in.used, in.len - in.used);
 	in.len -= in.used, in.used = 0;
+	if (in.eof || in.len == sizeof in.buf)
+		return 0;
 	n = raw_read(fd, in.buf + in.len, sizeof in.buf - in.len);
 	if (n == 0)
 		in.eof = true;

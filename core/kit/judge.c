@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 enum { SAVED_MAX = 4 }; /* violated rounds of a driver whose histories are kept */
 
@@ -76,11 +77,16 @@ void pl_judge_file(char *buf, size_t size, const struct pl_hist_head *h)
 		(void)snprintf(buf, size, "round-%u.actor-%u.hist", h->round, h->actor);
 }
 
+static off_t file_size(const struct pl_log *l)
+{
+	return (off_t)(PL_HIST_HEAD + l->n * PL_REC);
+}
+
 static void save(const struct pl_log *l)
 {
-	char name[64], path[400];
+	char name[64], path[sizeof c->dir + sizeof name];
 	const char *p = (const char *)l->head;
-	size_t left = PL_HIST_HEAD + l->n * PL_REC;
+	size_t left = (size_t)file_size(l);
 	long fd;
 
 	pl_judge_file(name, sizeof name, l->head);
@@ -150,11 +156,15 @@ static json_t *files(void)
 {
 	struct pl_log logs[PL_ACTORS_MAX + 1];
 	int n = collect(logs), i;
+	char name[64], path[sizeof c->dir + sizeof name];
 	json_t *a = json_array();
-	char name[64];
+	struct stat st;
 
 	for (i = 0; i < n && c->dir[0] && c->shared->saved <= SAVED_MAX; i++) {
 		pl_judge_file(name, sizeof name, logs[i].head);
+		(void)snprintf(path, sizeof path, "%s/%s", c->dir, name);
+		if (stat(path, &st) < 0 || st.st_size != file_size(&logs[i]))
+			continue; /* a full disk */
 		(void)json_array_append_new(a, json_string(name));
 	}
 	return a;

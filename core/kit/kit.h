@@ -31,6 +31,7 @@ enum {
 	PL_ACTORS_MAX = 64,
 	PL_HANDLES_MAX = 16,
 	PL_HANDLE_NAME = 24,
+	PL_SYSNAME = 96,       /* "/plumb.<run>.<inst>.<handle>" */
 	PL_RECS_MAX = 1 << 16, /* records of one actor in one round */
 	PL_OPS_DEFAULT = 2000,
 	PL_DO_MAX = 8,	    /* operations an actor draws from in a plan */
@@ -38,7 +39,8 @@ enum {
 	PL_PIECES_MAX = 16, /* extents of a stream told in the reply of a call */
 	PL_KICK = SIGURG, /* ends a wait: handled, no SA_RESTART; ignored by default, so never fatal
 			   */
-	PL_OUT_HIGH = 1 << 20, /* bytes queued for stdout above which stdin is not read */
+	PL_START_MAX_MS = 600000, /* how far ahead a run may be told to start */
+	PL_OUT_HIGH = 1 << 20,	  /* bytes queued for stdout above which stdin is not read */
 };
 
 enum pl_phase { PHASE_NONE, PHASE_IDLE, PHASE_CALL, PHASE_ROUND, PHASE_PARKED };
@@ -122,7 +124,7 @@ struct pl_cmd {
 	uint32_t go;	   /* RUN: the stage seen last */
 	struct pl_obj obj; /* OPEN: name and mem do not travel, descriptors do */
 	uint64_t mem_len;
-	char name[64];
+	char name[PL_SYSNAME];
 };
 
 struct pl_rsp {
@@ -139,6 +141,7 @@ struct pl_rsp {
 	} piece[PL_PIECES_MAX];
 };
 
+/* Never waits: -EAGAIN when the peer has long not read. */
 int pl_chan_send(int fd, const void *msg, size_t len, const int *fds, int nfds);
 /* > 0: bytes; 0: the peer is gone; < 0: -errno. *ret_nfds at most `maxfds`. */
 long pl_chan_recv(int fd, void *msg, size_t len, int *fds, int maxfds, int *ret_nfds);
@@ -153,9 +156,10 @@ struct pl_env {
 	unsigned id, incarnation;
 	int chan, bell, sharedfd; /* bell: the eventfd that says that all are parked */
 	bool thread;
-	char name[PL_HANDLES_MAX + 1][64];
+	char name[PL_HANDLES_MAX + 1][PL_SYSNAME];
 	struct pl_obj obj[PL_HANDLES_MAX + 1]; /* by handle number, from 1 */
-	bool have[PL_HANDLES_MAX + 1];
+	bool born[PL_HANDLES_MAX +
+		  1]; /* a thread's: shared with the other threads of its process */
 	void *buf;
 	size_t buf_len;
 };
@@ -195,12 +199,13 @@ struct pl_actor {
 	unsigned incarnation;
 	bool retired;		/* its id does not come back */
 	bool stopped, enlisted; /* enlisted: it waits for rounds, not for messages */
+	bool execed;		/* was a process, became a fresh program: fault `exec` */
 	struct pl_call call;
 };
 
 struct pl_handle {
 	bool used;
-	char name[PL_HANDLE_NAME], sysname[64];
+	char name[PL_HANDLE_NAME], sysname[PL_SYSNAME];
 	struct pl_obj obj;
 	struct pl_args args;
 	int memfd;
@@ -216,10 +221,11 @@ struct pl_ctl {
 	unsigned nops;
 	struct pl_shared *shared;
 	int in, out, sharedfd, bell;
-	bool inited, stopping;
+	bool inited, stopping, input_over;
+	bool lines_left; /* read, not yet looked at: stdout is full */
 	int64_t stop_id; /* the request that asked for it; -1: none */
 	int64_t t0, tick_ns, next_tick, stop_at;
-	char run[40], dir[256];
+	char run[40], dir[1024];
 	uint32_t inst;
 	uint64_t seed;
 	pid_t checker;
@@ -264,6 +270,7 @@ int pl_object_reset(struct pl_handle *h);
 int pl_objects_give(struct pl_actor *a); /* to an actor that did not inherit them */
 json_t *pl_objects_drop(void);		 /* closes and unlinks all: the names that could not be */
 int pl_args_parse(const struct pl_arg *table, json_t *req, int64_t *v, char *why, size_t n);
+bool pl_handle_name_ok(const char *name);
 
 /* spawn.c */
 void pl_req_actor(int64_t id, json_t *req);

@@ -124,19 +124,6 @@ static int prepare(const struct pl_driver *d)
 	return 0;
 }
 
-static void finish(void)
-{
-	json_t *leaked;
-
-	(void)pl_actors_kill_all();
-	pl_round_abandon();
-	leaked = pl_objects_drop();
-	if (c->stop_id >= 0)
-		pl_reply(c->stop_id, json_pack("{sO}", "leaked", leaked));
-	pl_event("bye", json_pack("{so}", "leaked", leaked));
-	pl_out_drain(pl_now() + STOP_NS);
-}
-
 static bool actors_left(void)
 {
 	unsigned i;
@@ -159,18 +146,60 @@ void pl_stop(int64_t id)
 	(void)pl_actors_kill_all();
 }
 
+/* Lines wait while the reader of the replies does not read. */
+static bool reads_on(void)
+{
+	return !c->input_over && pl_out_queued() <= PL_OUT_HIGH;
+}
+
 static void read_requests(void)
 {
 	char *line;
 	size_t len;
-	int r = pl_frame_fill(c->in);
+	int r;
 
-	(void)r;
-	while ((r = pl_frame_next(&line, &len)) != 0 && !c->stopping) {
-		if (r == -EPIPE)
+	c->lines_left = false;
+	while ((r = pl_frame_next(&line, &len)) != 0) {
+		if (r == -EPIPE) {
+			c->input_over = true;
 			return pl_stop(-1);
+		}
 		pl_request(r > 0 ? line : NULL, r > 0 ? len : 0);
+		if (!reads_on()) {
+			c->lines_left = true;
+			return;
+		}
 	}
+}
+
+/* What was asked before the end was known is answered too. */
+static void last_requests(void)
+{
+	struct pollfd p = { .fd = c->in, .events = POLLIN };
+
+	if (reads_on())
+		read_requests();
+	while (reads_on() && raw_poll(&p, 1, 0, NULL) > 0) {
+		(void)pl_frame_fill(c->in);
+		read_requests();
+	}
+}
+
+static void finish(void)
+{
+	json_t *leaked;
+	unsigned i;
+
+	(void)pl_actors_kill_all();
+	for (i = 0; i < c->nactors; i++)
+		pl_call_died(i); /* not reaped in time */
+	pl_round_abandon();
+	last_requests();
+	leaked = pl_objects_drop();
+	if (c->stop_id >= 0)
+		pl_reply(c->stop_id, json_pack("{sO}", "leaked", leaked));
+	pl_event("bye", json_pack("{so}", "leaked", leaked));
+	pl_out_drain(pl_now() + STOP_NS);
 }
 
 static int64_t min64(int64_t a, int64_t b)
@@ -199,8 +228,7 @@ static void step(void)
 	unsigned who[FDS], n = 3, i;
 	int64_t next = timers(), now = pl_now();
 
-	p[0] = (struct pollfd){ .fd = c->stopping || pl_out_queued() > PL_OUT_HIGH ? -1 : c->in,
-		.events = POLLIN };
+	p[0] = (struct pollfd){ .fd = reads_on() ? c->in : -1, .events = POLLIN };
 	p[1] = (struct pollfd){ .fd = pl_out_queued() > 0 ? c->out : -1, .events = POLLOUT };
 	p[2] = (struct pollfd){ .fd = c->bell, .events = POLLIN };
 	for (i = 0; i < c->nactors; i++)
@@ -208,6 +236,8 @@ static void step(void)
 			p[n] = (struct pollfd){ .fd = c->actor[i].chan, .events = POLLIN };
 			who[n++] = i;
 		}
+	if (reads_on() && c->lines_left)
+		next = now;
 	if (raw_poll(p, n, next == INT64_MAX ? -1 : next > now ? next - now : 0, &unblocked) < 0)
 		n = 0; /* EINTR: a child ended */
 	if (n && p[1].revents)
@@ -223,13 +253,17 @@ static void step(void)
 		pl_round_bell();
 	}
 	if (n && p[0].revents)
+		(void)pl_frame_fill(c->in);
+	if (n && reads_on() && (p[0].revents || c->lines_left))
 		read_requests();
 }
 
 static int serve(const struct pl_driver *d)
 {
-	if (guard_streams() < 0)
+	if (guard_streams() < 0) {
+		(void)fprintf(stderr, "plumb-%s: stdin and stdout must be open\n", d->name);
 		return 1;
+	}
 	if (prepare(d) < 0) {
 		(void)fprintf(
 			stderr, "plumb-%s: no memory to share, or no descriptors left\n", d->name);

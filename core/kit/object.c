@@ -35,6 +35,11 @@ int pl_handle_find(const char *name, int *ret_end)
 	return -ENOENT;
 }
 
+bool pl_handle_name_ok(const char *s)
+{
+	return s && *s && strlen(s) < PL_HANDLE_NAME && !strpbrk(s, "./");
+}
+
 int pl_args_parse(const struct pl_arg *t, json_t *req, int64_t *v, char *why, size_t n)
 {
 	int i;
@@ -59,7 +64,7 @@ int pl_args_parse(const struct pl_arg *t, json_t *req, int64_t *v, char *why, si
 /* The name is on disk before the object exists, so that no SIGKILL can hide it. */
 static void journal(const char *name)
 {
-	char path[300], line[128];
+	char path[sizeof c->dir + 16], line[PL_SYSNAME + 64];
 	int n = snprintf(line, sizeof line, "%s %s\n", c->drv->name, name);
 	long fd;
 
@@ -131,7 +136,7 @@ static int give(struct pl_actor *a, int number)
 		fds[n++] = h->memfd;
 		m.mem_len = c->drv->mem;
 	}
-	for (i = 0; i < PL_FDS_MAX && a->kind != KIND_EXEC; i++)
+	for (i = 0; i < PL_FDS_MAX && a->kind != KIND_EXEC && !a->execed; i++)
 		if (h->obj.fd[i] >= 0)
 			fds[n++] = h->obj.fd[i];
 	return pl_chan_send(a->chan, &m, sizeof m, fds, n);
@@ -140,7 +145,7 @@ static int give(struct pl_actor *a, int number)
 /* What travels to an actor of kind exec: a name or memory, never a descriptor. */
 static bool reaches(const struct pl_actor *a, const struct pl_handle *h)
 {
-	return a->kind != KIND_EXEC || h->sysname[0] || h->memfd >= 0;
+	return (a->kind != KIND_EXEC && !a->execed) || h->sysname[0] || h->memfd >= 0;
 }
 
 int pl_objects_give(struct pl_actor *a)
@@ -150,8 +155,11 @@ int pl_objects_give(struct pl_actor *a)
 	for (i = 1; i <= PL_HANDLES_MAX; i++) {
 		if (!c->handle[i].used || c->handle[i].local)
 			continue;
-		if (!reaches(a, &c->handle[i]))
+		if (!reaches(a, &c->handle[i])) {
+			if (a->execed)
+				continue; /* as exec would: gone */
 			return -EOPNOTSUPP;
+		}
 		r = give(a, i);
 		if (r < 0)
 			return r;
@@ -202,11 +210,12 @@ static struct pl_handle *prepare(int64_t id, json_t *req, int *ret_number)
 	int v = find_variant(json_string_value(json_object_get(req, "variant"))), i;
 	struct pl_handle *h = NULL;
 	char why[128];
+	bool named;
 
 	for (i = 1; i <= PL_HANDLES_MAX && !h; i++)
 		if (!c->handle[i].used)
 			h = &c->handle[ *ret_number = i];
-	if (!as || !*as || strlen(as) >= PL_HANDLE_NAME || strchr(as, '.') || strchr(as, '/'))
+	if (!pl_handle_name_ok(as))
 		return pl_reply_err(id, "usage", true, NULL,
 			       "open needs 'as': a handle of 1 to 23 characters without '.' and "
 			       "'/'"),
@@ -221,16 +230,43 @@ static struct pl_handle *prepare(int64_t id, json_t *req, int *ret_number)
 	*h = (struct pl_handle){ .memfd = -1, .obj = { .variant = v, .fd = { -1, -1 } } };
 	if (pl_args_parse(c->drv->open_args, req, h->args.v, why, sizeof why) < 0)
 		return pl_reply_err(id, "usage", true, NULL, "%s", why), NULL;
-	h->obj.create = !mode || strcmp(mode, "attach") != 0;
+	named = c->drv->variants[v].caps & PL_NAMES;
+	if (mode && strcmp(mode, "create") != 0 && strcmp(mode, "attach") != 0)
+		return pl_reply_err(id, "usage", true, NULL, "mode is create or attach"), NULL;
+	if (!named && (name || (mode && *mode == 'a')))
+		return pl_reply_err(id, "usage", true, NULL, "this variant has no names"), NULL;
+	if (name && (!*name || strlen(name) >= sizeof h->sysname))
+		return pl_reply_err(
+			       id, "usage", true, NULL, "name has 1 to %d bytes", PL_SYSNAME - 1),
+		       NULL;
+	h->obj.create = !mode || *mode == 'c';
 	(void)snprintf(h->name, sizeof h->name, "%s", as);
-	if (name && strlen(name) < sizeof h->sysname)
+	if (name)
 		(void)snprintf(h->sysname, sizeof h->sysname, "%s", name);
-	else if (c->drv->variants[v].caps & PL_NAMES)
-		(void)snprintf(h->sysname, sizeof h->sysname, "/plumb.%.24s.%u.%.20s", c->run,
-			c->inst, as);
+	else if (named)
+		(void)snprintf(
+			h->sysname, sizeof h->sysname, "/plumb.%s.%u.%s", c->run, c->inst, as);
 	h->obj.name = h->sysname[0] ? h->sysname : NULL;
 	h->created = h->obj.create;
 	return h;
+}
+
+/* Before anything is changed: can every actor be told? One that is long in a call may have its
+ * channel full. */
+static bool all_listen(int64_t id)
+{
+	unsigned i;
+
+	for (i = 0; i < c->nactors; i++) {
+		struct pollfd p = { .fd = c->actor[i].chan, .events = POLLOUT };
+
+		if (!c->actor[i].alive || c->actor[i].dying || raw_poll(&p, 1, 0, NULL) > 0)
+			continue;
+		pl_reply_err(id, "usage", true, json_pack("{si}", "actor", (int)i),
+			"actor %u is in a call and has not heard of many changes yet", i);
+		return false;
+	}
+	return true;
 }
 
 void pl_req_open(int64_t id, json_t *req)
@@ -239,6 +275,10 @@ void pl_req_open(int64_t id, json_t *req)
 	struct pl_handle *h = prepare(id, req, &number);
 
 	if (!h)
+		return;
+	if (pl_round_busy())
+		return pl_reply_err(id, "usage", true, NULL, "a run is under way");
+	if (!all_listen(id))
 		return;
 	for (i = 0; i < (int)c->nactors; i++)
 		if (c->actor[i].alive && c->actor[i].kind == KIND_EXEC && !h->sysname[0] &&
@@ -303,9 +343,13 @@ static int unlink_name(const struct pl_handle *h)
 void pl_req_close(int64_t id, json_t *req)
 {
 	int number = wanted(id, req, NULL), i;
-	struct pl_cmd m = { .kind = CMD_CLOSE, .handle = (uint32_t)number };
+	struct pl_cmd m = { .kind = CMD_CLOSE, .handle = (uint32_t)number, .end = -1 };
 
 	if (number < 0)
+		return;
+	if (pl_round_busy())
+		return pl_reply_err(id, "usage", true, NULL, "a run is under way");
+	if (!all_listen(id))
 		return;
 	for (i = 0; i < (int)c->nactors; i++)
 		if (c->actor[i].alive && (!c->handle[number].local || c->handle[number].owner == i))

@@ -18,6 +18,10 @@ static struct {
 
 static void push(const char *p, size_t n)
 {
+	if (out.sent > out.len / 2) { /* a reader that is slow, but reads: its past is not kept */
+		memmove(out.buf, out.buf + out.sent, out.len - out.sent);
+		out.len -= out.sent, out.sent = 0;
+	}
 	if (out.len + n > out.cap) {
 		size_t cap = (out.len + n) * 2;
 		char *b = realloc(out.buf, cap);
@@ -68,13 +72,27 @@ void pl_out_drain(int64_t deadline)
 	}
 }
 
+/* A line that cannot be written as it is must not cost a reply: the request hears why. */
+static size_t instead_of(const json_t *o, char *line, size_t size)
+{
+	json_t *e = json_pack("{sOsIs{sssbss}}", "re", json_object_get(o, "re"), "t",
+		pl_time(pl_now()), "err", "kind", "internal", "definite", 0, "msg",
+		"the reply does not fit into a line");
+	size_t n = e ? json_dumpb(e, line, size, JSON_COMPACT) : 0;
+
+	json_decref(e);
+	return n;
+}
+
 void pl_out_line(json_t *o, bool droppable)
 {
 	static char line[PL_LINE_MAX];
 	size_t n = json_dumpb(o, line, sizeof line - 1, JSON_COMPACT | JSON_ENSURE_ASCII);
 
+	if (n == 0 || n > sizeof line - 1)
+		n = json_object_get(o, "re") ? instead_of(o, line, sizeof line - 1) : 0;
 	json_decref(o);
-	if (n >= sizeof line - 1 || out.broken || (droppable && pl_out_queued() > 0))
+	if (n == 0 || out.broken || (droppable && pl_out_queued() > 0))
 		return;
 	line[n++] = '\n';
 	if (pl_out_queued() == 0) {
@@ -102,6 +120,17 @@ void pl_reply(int64_t id, json_t *ok)
 	pl_out_line(json_pack("{sIsIso}", "re", id, "t", pl_time(pl_now()), "ok", ok), false);
 }
 
+/* Text that was cut to fit may end in half a character. */
+static void plain(char *s)
+{
+	json_t *j = json_string(s);
+
+	json_decref(j);
+	for (; !j && *s; s++)
+		if (*s & 0x80)
+			*s = '?';
+}
+
 void pl_reply_err(int64_t id, const char *kind, bool definite, json_t *more, const char *fmt, ...)
 {
 	char msg[400];
@@ -111,6 +140,7 @@ void pl_reply_err(int64_t id, const char *kind, bool definite, json_t *more, con
 	va_start(ap, fmt);
 	(void)vsnprintf(msg, sizeof msg, fmt, ap);
 	va_end(ap);
+	plain(msg);
 	(void)json_object_set_new(e, "kind", json_string(kind));
 	(void)json_object_set_new(e, "definite", json_boolean(definite));
 	(void)json_object_set_new(e, "msg", json_string(msg));

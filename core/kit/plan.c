@@ -64,13 +64,14 @@ static void add_role(struct pl_part *p, enum pl_role role)
 			add_op(p, i, c->ops[i].weight);
 }
 
-static struct pl_part *begin_part(unsigned id, int handle, uint32_t ops)
+static struct pl_part *begin_part(unsigned id, int handle, int64_t ops)
 {
 	struct pl_part *p = &c->shared->part[id];
 
-	*p = (struct pl_part){
-		.in = 1, .handle = (uint32_t)handle, .units = ops, .timeout_ns = { 0, TIMEOUT_NS }
-	};
+	*p = (struct pl_part){ .in = 1,
+		.handle = (uint32_t)handle,
+		.units = (uint32_t)ops,
+		.timeout_ns = { 0, TIMEOUT_NS } };
 	return p;
 }
 
@@ -130,6 +131,10 @@ static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
 		for (i = 0; name && i < c->nops; i++)
 			if (!strcmp(c->ops[i].name, name))
 				break;
+		if (name && i < c->nops && c->ops[i].how & PL_CLOSES)
+			return (void)snprintf(why, size,
+				       "plan: '%s' ends the object: only a call may do that", name),
+			       -EINVAL;
 		if (!name || i == c->nops || p->ndo == PL_DO_MAX)
 			return (void)snprintf(why, size,
 				       "plan: 'do' lists up to %d operations of this driver",
@@ -170,9 +175,16 @@ static int plan_args(struct pl_part *p, json_t *group, char *why, size_t size)
 
 static int plan_group(json_t *group, int handle, uint32_t ops, char *why, size_t size)
 {
-	json_t *ids = json_object_get(group, "ids"), *j;
+	json_t *ids = json_object_get(group, "ids"), *units = json_object_get(group, "ops"), *j;
 	size_t k;
 
+	if (json_array_size(ids) == 0)
+		return (void)snprintf(why, size, "plan: 'ids' is a list of actors"), -EINVAL;
+	if (units && (!json_is_integer(units) || json_integer_value(units) < 0 ||
+			     json_integer_value(units) > PL_RECS_MAX / 4))
+		return (void)snprintf(
+			       why, size, "plan: 'ops' is an integer in [0, %d]", PL_RECS_MAX / 4),
+		       -EINVAL;
 	json_array_foreach(ids, k, j)
 	{
 		json_int_t id = json_integer_value(j);
@@ -182,10 +194,12 @@ static int plan_group(json_t *group, int handle, uint32_t ops, char *why, size_t
 			c->actor[id].retired)
 			return (void)snprintf(why, size, "plan: no actor %lld", (long long)id),
 			       -EINVAL;
-		p = begin_part((unsigned)id, handle, ops);
+		if (c->shared->part[id].in)
+			return (void)snprintf(
+				       why, size, "plan: actor %lld is in it twice", (long long)id),
+			       -EINVAL;
+		p = begin_part((unsigned)id, handle, units ? json_integer_value(units) : ops);
 		p->seq = json_is_true(json_object_get(group, "seq"));
-		if (json_is_integer(json_object_get(group, "ops")))
-			p->units = (uint32_t)json_integer_value(json_object_get(group, "ops"));
 		if (plan_ops(p, group, why, size) < 0 || plan_args(p, group, why, size) < 0)
 			return -EINVAL;
 	}

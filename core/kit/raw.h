@@ -82,6 +82,16 @@ static inline long raw_futex_wait(_Atomic uint32_t *word, uint32_t value)
 	return syscall(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);
 }
 
+/* `until`: CLOCK_MONOTONIC */
+static inline long raw_futex_until(_Atomic uint32_t *word, uint32_t value, int64_t until)
+{
+	struct {
+		long sec, nsec;
+	} ts = { until / 1000000000, until % 1000000000 };
+
+	return syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, &ts, NULL, ~0U);
+}
+
 static inline long raw_futex_wake(_Atomic uint32_t *word)
 {
 	return syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
@@ -89,7 +99,7 @@ static inline long raw_futex_wake(_Atomic uint32_t *word)
 
 static inline long raw_send(int fd, const struct msghdr *m)
 {
-	return syscall(SYS_sendmsg, fd, m, MSG_NOSIGNAL);
+	return syscall(SYS_sendmsg, fd, m, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static inline long raw_recv(int fd, struct msghdr *m)

@@ -93,11 +93,19 @@ void pl_run_fail(const char *why)
 	pl_run_finish();
 }
 
-static int64_t positive(json_t *req, const char *name)
+static int64_t number(json_t *req, const char *name)
 {
-	json_t *j = json_object_get(req, name);
+	return json_integer_value(json_object_get(req, name));
+}
 
-	return json_is_integer(j) && json_integer_value(j) > 0 ? json_integer_value(j) : 0;
+/* When the first round is to start; 0: at once. */
+static int64_t start_of(json_t *req, int64_t now)
+{
+	int64_t at = number(req, "start_at");
+
+	if (at && __builtin_add_overflow(at, c->t0, &at))
+		return INT64_MAX;
+	return at ? at : now + number(req, "start_in_ms") * 1000000;
 }
 
 static int first_handle(json_t *req)
@@ -141,7 +149,7 @@ static int scheduler(json_t *req)
 void pl_req_run(int64_t id, json_t *req)
 {
 	int handle = first_handle(req), sched = scheduler(req);
-	int64_t ops = positive(req, "ops"), start = positive(req, "start_at");
+	int64_t ops = number(req, "ops"), now = pl_now(), start = start_of(req, now);
 	struct pl_run *j;
 	char why[160];
 
@@ -150,11 +158,12 @@ void pl_req_run(int64_t id, json_t *req)
 			handle < 0  ? "'on' must name an open handle"
 			: sched < 0 ? "sched is free or noise"
 				    : "a run or a call is under way");
-	if (!positive(req, "rounds") && !positive(req, "for_ms"))
+	if (start - now > PL_START_MAX_MS * INT64_C(1000000))
+		return pl_reply_err(
+			id, "usage", true, NULL, "start_at is more than ten minutes ahead");
+	if (!number(req, "rounds") && !number(req, "for_ms"))
 		return pl_reply_err(id, "usage", true, NULL, "run needs rounds or for_ms");
 	ops = ops ? ops : PL_OPS_DEFAULT;
-	if (ops > PL_RECS_MAX / 4)
-		return pl_reply_err(id, "usage", true, NULL, "ops is at most %d", PL_RECS_MAX / 4);
 	c->shared->model = c->drv->variants[c->handle[handle].obj.variant].model;
 	c->shared->sched = (uint32_t)sched;
 	if (pl_plan_make(json_object_get(req, "plan"), handle, (uint32_t)ops, why, sizeof why) < 0)
@@ -163,10 +172,10 @@ void pl_req_run(int64_t id, json_t *req)
 	if (!j)
 		return pl_reply_err(id, "internal", true, NULL, "out of memory");
 	j->id = id, j->handle = handle, j->ops = (uint32_t)ops;
-	j->rounds_wanted = (uint64_t)positive(req, "rounds");
-	j->for_ns = positive(req, "for_ms") * 1000000;
-	j->begun = j->round_begun = pl_now();
-	j->start_at = start ? start + c->t0 : positive(req, "start_in_ms") * 1000000 + j->begun;
+	j->rounds_wanted = (uint64_t)number(req, "rounds");
+	j->for_ns = number(req, "for_ms") * 1000000;
+	j->begun = j->round_begun = now;
+	j->start_at = start;
 	pl_run_totals(&j->done0, &j->okay0, &j->fail0, &j->bytes0);
 	c->job = j;
 	pl_stage_begin(GATHER);
@@ -179,6 +188,7 @@ int pl_round_cancel(int64_t id)
 		return -ENOENT;
 	c->job->cancel = true;
 	atomic_store(&c->shared->stop, 1);
+	(void)raw_futex_wake(&c->shared->stop); /* who waits for a start that is far */
 	return 0;
 }
 

@@ -66,6 +66,7 @@ static void fill_env(struct pl_env *e, unsigned id, int chan)
 		if (e->obj[i].name) /* control's copy does not stay */
 			e->obj[i].name =
 				memcpy(e->name[i], c->handle[i].sysname, sizeof e->name[i]);
+		e->born[i] = c->actor[id].kind == KIND_THREAD;
 	}
 }
 
@@ -83,6 +84,9 @@ static void leave_control(pid_t parent)
 	for (i = 0; i < c->nactors; i++)
 		if (c->actor[i].chan >= 0)
 			(void)raw_close(c->actor[i].chan);
+	for (i = 1; i <= PL_HANDLES_MAX; i++)
+		if (c->handle[i].used && !c->handle[i].local && c->handle[i].memfd >= 0)
+			(void)raw_close(c->handle[i].memfd);
 }
 
 static void close_objects(void)
@@ -182,6 +186,7 @@ static int start(struct host_plan *h)
 		ours[i] = sv[0], h->chan[i] = sv[1];
 		atomic_store(&c->shared->slot[h->id[i]].phase, PHASE_NONE);
 		atomic_store(&c->shared->slot[h->id[i]].in_op, 0);
+		atomic_store(&c->shared->slot[h->id[i]].tid, 0);
 	}
 	pid = fork();
 	if (pid == 0) {
@@ -236,12 +241,12 @@ static int parse_kind(const char *s, enum pl_kind *ret)
 	return -EINVAL;
 }
 
-static enum pl_place parse_place(const char *s)
+static int parse_place(const char *s, enum pl_place *ret)
 {
-	return !s		      ? PLACE_FREE
-	       : !strcmp(s, "same")   ? PLACE_SAME
-	       : !strcmp(s, "spread") ? PLACE_SPREAD
-				      : PLACE_FREE;
+	*ret = s && !strcmp(s, "same")	   ? PLACE_SAME
+	       : s && !strcmp(s, "spread") ? PLACE_SPREAD
+					   : PLACE_FREE;
+	return *ret != PLACE_FREE || !s || !strcmp(s, "free") ? 0 : -EINVAL;
 }
 
 static int make(unsigned n, enum pl_kind kind, enum pl_place place, unsigned *ret_first)
@@ -278,12 +283,15 @@ static void unmake(unsigned first)
 		c->actor[i].retired = true;
 		pl_kill_actor(i, true);
 	}
+	while (c->nactors > first && !c->actor[c->nactors - 1].alive)
+		c->nactors--; /* never began: its id is still free */
 }
 
 void pl_req_actor(int64_t id, json_t *req)
 {
 	json_int_t n = json_integer_value(json_object_get(req, "n"));
 	json_t *ids, *pids;
+	enum pl_place place;
 	enum pl_kind kind;
 	unsigned first, i;
 	int r;
@@ -292,12 +300,15 @@ void pl_req_actor(int64_t id, json_t *req)
 		n = 1;
 	if (parse_kind(json_string_value(json_object_get(req, "kind")), &kind) < 0)
 		return pl_reply_err(id, "usage", true, NULL, "kind is process, thread or exec");
+	if (parse_place(json_string_value(json_object_get(req, "place")), &place) < 0)
+		return pl_reply_err(id, "usage", true, NULL, "place is free, same or spread");
+	if (pl_round_busy())
+		return pl_reply_err(id, "usage", true, NULL, "a run is under way");
 	if (n < 1 || n > (json_int_t)(PL_ACTORS_MAX - c->nactors))
 		return pl_reply_err(id, "usage", true, NULL,
 			"n must be 1 to %u (%u of %d ids are used)", PL_ACTORS_MAX - c->nactors,
 			c->nactors, PL_ACTORS_MAX);
-	r = make((unsigned)n, kind, parse_place(json_string_value(json_object_get(req, "place"))),
-		&first);
+	r = make((unsigned)n, kind, place, &first);
 	if (r < 0) {
 		unmake(first);
 		if (r == -EOPNOTSUPP)
@@ -334,12 +345,22 @@ void pl_kill_actor(unsigned id, bool asked)
 	(void)raw_kill(a->pid, SIGKILL);
 }
 
+/* It may have answered before it died. */
+static void last_words(unsigned id)
+{
+	struct pollfd p = { .fd = c->actor[id].chan, .events = POLLIN };
+
+	if (c->actor[id].call.live && p.fd >= 0 && raw_poll(&p, 1, 0, NULL) > 0)
+		pl_call_answer(id);
+}
+
 static void buried(unsigned id, int status, int64_t when)
 {
 	struct pl_actor *a = &c->actor[id];
 	json_t *e = json_pack("{sisi}", "actor", (int)id, "pid", (int)a->pid);
 
-	a->alive = a->dying = false;
+	last_words(id);
+	a->alive = a->dying = a->execed = false;
 	if (a->chan >= 0)
 		(void)raw_close(a->chan);
 	a->chan = -1;

@@ -18,7 +18,8 @@ static void see(json_t *o, unsigned id)
 	const char *is = "running";
 
 	if (!(in_op & 1)) {
-		(void)json_object_set_new(o, "is", json_string("idle"));
+		is = atomic_load(&s->phase) == PHASE_ROUND ? "running" : "idle";
+		(void)json_object_set_new(o, "is", json_string(is));
 		return;
 	}
 	(void)json_object_set_new(o, "f", json_string(c->ops[s->op].name));

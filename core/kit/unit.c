@@ -14,6 +14,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+enum { NEAR_NS = 1000000 };
+enum { READ_MAX = PL_RECS_MAX / 4 * PL_MARK }; /* its extents fit into half a log */
+
 struct worker {
 	struct pl_env *e;
 	const struct pl_part *part;
@@ -243,6 +246,8 @@ static enum next take_unit(struct worker *w, const struct pl_op *op, const int64
 
 	if (w->stream && a.len > most)
 		a.len = most;
+	if (w->stream && a.len > READ_MAX)
+		a.len = READ_MAX;
 	for (;;) {
 		enum next n;
 		long ret;
@@ -281,6 +286,8 @@ static long simple(struct worker *w, const struct pl_op *op, const int64_t *v)
 	set_deadline(op, &a, v);
 	ret = perform(w, op, &a, &r, 0, 0);
 	w->rec[w->n - 1].aux = r.tag;
+	if (op->how & PL_NEWFD && ret >= 0)
+		(void)raw_close((int)ret);
 	if (op->role == PL_ACQUIRE && r.out[0])
 		w->rec[w->n - 1].sum = 1; /* what is guarded was seen torn */
 	settle(w, &w->rec[w->n - 1], ret);
@@ -402,10 +409,18 @@ static void prepare(struct worker *w, struct pl_env *e, enum pl_stage stage)
 			23 /* MADV_POPULATE_WRITE, since Linux 5.14 */);
 }
 
-static void wait_for_start(const struct pl_shared *s)
+/* Asleep while it is far, awake when it is near: all begin within microseconds. */
+static void wait_for_start(struct worker *w)
 {
-	while (pl_now() < s->start_at)
-		(void)syscall(SYS_sched_yield);
+	struct pl_shared *s = w->e->shared;
+	int64_t left;
+
+	while ((left = s->start_at - pl_now()) > 0 && !stopped(w)) {
+		if (left > 2 * NEAR_NS)
+			(void)raw_futex_until(&s->stop, 0, s->start_at - NEAR_NS);
+		else
+			(void)syscall(SYS_sched_yield);
+	}
 }
 
 static void park(struct pl_env *e)
@@ -436,7 +451,7 @@ void pl_actor_stages(struct pl_env *e, uint32_t seen)
 		atomic_store(&e->slot->phase, PHASE_ROUND);
 		prepare(&w, e, stage);
 		if (stage == STAGE_WORK) {
-			wait_for_start(e->shared);
+			wait_for_start(&w);
 			w.last = pl_now();
 			work(&w);
 		} else {
