@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A short run of each driver and variant, with each kind of actor and with a death: ci/test runs it on sanitized builds."""
+"""A short run of each driver and variant, with each kind of actor and with a death.
+
+ci/test runs it on sanitized builds.
+"""
 import os
 import re
 import subprocess
