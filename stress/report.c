@@ -44,13 +44,14 @@ static void shell_word(char *buf, size_t size, const char *s)
 {
 	static const char plain[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%";
+	const char *gap = *buf ? " " : "";
 	size_t n = strlen(buf);
 
 	if (*s && s[strspn(s, plain)] == 0) {
-		(void)snprintf(buf + n, size - n, " %s", s);
+		(void)snprintf(buf + n, size - n, "%s%s", gap, s);
 		return;
 	}
-	n += (size_t)snprintf(buf + n, size - n, " '");
+	n += (size_t)snprintf(buf + n, size - n, "%s'", gap);
 	for (; *s && n + 8 < size; s++)
 		n += (size_t)snprintf(buf + n, size - n, *s == '\'' ? "'\\''" : "%c", *s);
 	(void)snprintf(buf + n, size - n, "'");
@@ -63,7 +64,7 @@ char *report_command(const struct engine *e, int only)
 
 	if (!buf)
 		return NULL;
-	(void)snprintf(buf, 4096, "%s", e->argv[0]);
+	shell_word(buf, 4096, e->argv[0]);
 	for (int i = 1; i < e->argc; i++) {
 		static const char *const drop[] = { "--seed", "--out", "--only" };
 		bool dropped = false;
