@@ -171,7 +171,8 @@ def dead_files(tree):
             yield path, 1, "no meson.build names it"
     code = "\n".join(text for _, text in tree.files(".c", ".h"))
     for path, _ in tree.files(".h"):
-        if "/tests/" not in path and not re.search(rf'#include ["<](?:[\w./]*/)?{re.escape(Path(path).name)}[">]', code):
+        name = re.escape(Path(path).name)
+        if "/tests/" not in path and not re.search(rf'#include ["<](?:[\w./]*/)?{name}[">]', code):
             yield path, 1, "nobody includes it"
 
 
