@@ -3,22 +3,17 @@
  * One driver's process and its three streams.
  *
  * The streams are socket pairs, not pipes: a pipe of the engine would count against the pipe pages
- * of the very user the drivers are tested with. posix_spawn, not uv_spawn: it does not copy the
- * engine's page tables, and leaves SIGCHLD to pool_reap, which must also see adopted grandchildren.
+ * of the very user the drivers are tested with. Not uv_spawn: launch.c copies less, and SIGCHLD is
+ * left to pool_reap, which must also see adopted grandchildren.
  */
 #include "engine.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-extern char **environ;
 
 enum { QUEUE_MAX = 1 << 20 };
 
@@ -30,41 +25,15 @@ static void give_shared(uv_handle_t *h, size_t size, uv_buf_t *buf)
 	*buf = uv_buf_init(shared, sizeof shared);
 }
 
-static int spawn_attr(posix_spawnattr_t *a)
-{
-	sigset_t none, dfl;
-
-	(void)sigemptyset(&none);
-	(void)sigemptyset(&dfl);
-	(void)sigaddset(&dfl, SIGPIPE);
-	(void)posix_spawnattr_init(a);
-	(void)posix_spawnattr_setsigmask(a, &none);
-	(void)posix_spawnattr_setsigdefault(a, &dfl);
-	/* A driver makes itself a leader; until it has, a Ctrl-C of the terminal would reach it. */
-	(void)posix_spawnattr_setpgroup(a, 0);
-	return posix_spawnattr_setflags(
-		a, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-}
-
 static int spawn_on(struct driver *d, const int theirs[3])
 {
 	const struct config *c = &d->e->cfg;
 	char *argv[TARGET_MAX + 2];
-	posix_spawn_file_actions_t fa;
-	posix_spawnattr_t attr;
-	int r;
 
 	memcpy(argv, c->target, (size_t)c->ntarget * sizeof *argv);
 	argv[c->ntarget] = d->mix->path;
 	argv[c->ntarget + 1] = NULL;
-	(void)posix_spawn_file_actions_init(&fa);
-	for (int i = 0; i < 3; i++)
-		(void)posix_spawn_file_actions_adddup2(&fa, theirs[i], i);
-	(void)spawn_attr(&attr);
-	r = posix_spawnp(&d->pid, argv[0], &fa, &attr, argv, environ);
-	(void)posix_spawnattr_destroy(&attr);
-	(void)posix_spawn_file_actions_destroy(&fa);
-	return -r;
+	return launch(argv, theirs, &d->pid);
 }
 
 static void on_closed(uv_handle_t *h)

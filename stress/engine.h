@@ -4,6 +4,7 @@
  *
  * config  the command line               folder  the run's folder, its lock, leftovers of dead runs
  * ask     a driver's --hello             limits  the budget, checked before anything starts
+ * launch  starting a process cheaply
  * child   one driver's process, streams  wire    requests out, replies and events in
  * pool    all drivers: start, stop, reap lanes   who is in a run
  * faults  kill, stop and continue        watch   deadlines; dead, starved or stuck
@@ -209,6 +210,10 @@ const char *mix_name(const struct mix *m, char buf[2 * NAME_MAX_]);
 int ask_run(char *const argv[], char *buf, size_t size, int deadline_ms);
 int ask_hello(struct config *cfg, struct mix *m);
 int ask_list(struct config *cfg);
+
+/* launch.c. init takes its descriptors: to be called before there are many. */
+int launch_init(void);
+int launch(char *const argv[], const int streams[3], pid_t *ret_pid);
 
 /* child.c. Write never blocks: what does not fit is queued, at most 1 MiB. */
 int child_spawn(struct driver *d);

@@ -166,7 +166,7 @@ int main(int argc, char **argv)
 	e.residue = json_array();
 	e.brokens = json_array();
 	name_run(&e);
-	r = ask_all(&e);
+	r = launch_init() < 0 ? EXIT_BROKEN : ask_all(&e);
 	if (r)
 		return r;
 	if (e.cfg.dry_run) {

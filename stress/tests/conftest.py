@@ -62,6 +62,11 @@ class Result:
         return self.out.split()[1] if self.out.startswith("run ") else self.summary["run"]
 
     @property
+    def told(self):
+        """What it says, without the two lines that hold paths: a path may hold any word."""
+        return "".join(l for l in self.out.splitlines(True) if not l.startswith(("report ", "replay ")))
+
+    @property
     def summary(self):
         return json.loads((self.folder / "run.json").read_text())
 

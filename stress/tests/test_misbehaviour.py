@@ -50,7 +50,7 @@ def check_nothing_left(run):
 def test_alone(engine, mode, code, text, deadline_s):
     name = f"fake-{mode}" if (mode, code, text, deadline_s) in EARLY else f"fake/{mode}"
     r = engine(f"{name}=2", deadline_s=deadline_s + 10)
-    assert (r.code, text in r.out) == (code, True), r.out + r.err
+    assert (r.code, text in r.told) == (code, True), r.out + r.err
     assert r.seconds < deadline_s
     check_nothing_left(r.run)
     s = r.summary
