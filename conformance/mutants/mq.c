@@ -43,7 +43,7 @@ static int flat_send(mqd_t q, const char *buf, size_t n, unsigned prio, const st
 }
 
 static ssize_t flat_receive(
-        mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
+	mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
 {
 	ssize_t got = pl_real.mq_receive(q, buf, n, prio, abs);
 
@@ -76,23 +76,26 @@ static void stash_put(mqd_t q, const char *buf, ssize_t len, unsigned prio)
 
 static ssize_t stash_take(mqd_t q, char *buf, size_t n, unsigned *prio)
 {
-	ssize_t len = pl_shared->stash.len;
+	ssize_t len = -1;
 
-	if (atomic_load(&pl_shared->stash.state) != FULL || pl_shared->stash.ino != identity(q))
+	if (atomic_load(&pl_shared->stash.state) != FULL || !stash_move(FULL, BUSY))
 		return -1;
-	if (len > (ssize_t)n || !stash_move(FULL, BUSY))
-		return -1;
-	memcpy(buf, pl_shared->stash.buf, (size_t)len);
-	if (prio)
-		*prio = pl_shared->stash.prio;
-	atomic_store(&pl_shared->stash.state, EMPTY);
+	bool fits = pl_shared->stash.ino == identity(q) && pl_shared->stash.len <= (ssize_t)n;
+
+	if (fits) {
+		len = pl_shared->stash.len;
+		memcpy(buf, pl_shared->stash.buf, (size_t)len);
+		if (prio)
+			*prio = pl_shared->stash.prio;
+	}
+	atomic_store(&pl_shared->stash.state, fits ? EMPTY : FULL);
 	return len;
 }
 
 /* Takes a second message if there is one, and gives it before the first. Of another priority it
  * comes second, as it should. */
 static ssize_t swap_receive(
-        mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
+	mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
 {
 	char second[PL_STASH_MAX];
 	unsigned p1 = 0, p2 = 0;
@@ -125,13 +128,13 @@ static int lose_send(mqd_t q, const char *buf, size_t n, unsigned prio, const st
 	struct mq_attr a;
 
 	if (mq_getattr(q, &a) == 0 && (long)n <= a.mq_msgsize && a.mq_curmsgs < a.mq_maxmsg &&
-	        pl_fires((int64_t)n))
+		pl_fires((int64_t)n))
 		return 0;
 	return pl_real.mq_send(q, buf, n, prio, abs);
 }
 
 static int double_send(
-        mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs)
+	mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs)
 {
 	int rc = pl_real.mq_send(q, buf, n, prio, abs);
 
@@ -141,7 +144,7 @@ static int double_send(
 }
 
 static ssize_t lower_receive(
-        mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
+	mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
 {
 	ssize_t got = pl_real.mq_receive(q, buf, n, prio, abs);
 
@@ -151,7 +154,7 @@ static ssize_t lower_receive(
 }
 
 static ssize_t shorten_receive(
-        mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
+	mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
 {
 	ssize_t got = pl_real.mq_receive(q, buf, n, prio, abs);
 
@@ -160,7 +163,7 @@ static ssize_t shorten_receive(
 
 /* A message that is too long loses its end instead of being refused. */
 static int squeeze_send(
-        mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs)
+	mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs)
 {
 	struct mq_attr a;
 
@@ -171,7 +174,7 @@ static int squeeze_send(
 
 /* A buffer that is too small gets the start of the message, and the rest is gone. */
 static ssize_t squeeze_receive(
-        mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
+	mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
 {
 	char whole[PL_STASH_MAX];
 	struct mq_attr a;
@@ -190,12 +193,12 @@ static ssize_t squeeze_receive(
 
 /* An empty queue that says its time is up long before it is. */
 static ssize_t hasty_receive(
-        mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
+	mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
 {
 	ssize_t got;
 
 	if (!abs || abs->tv_sec == 0 || abs->tv_nsec < 0 || abs->tv_nsec >= 1000000000 ||
-	        !pl_fires((int64_t)n))
+		!pl_fires((int64_t)n))
 		return pl_real.mq_receive(q, buf, n, prio, abs);
 	got = pl_real.mq_receive(q, buf, n, prio, &past);
 	return got;
@@ -209,7 +212,7 @@ static int watch_notify(mqd_t q, const struct sigevent *ev)
 		return rc;
 	pl_shared->notify.pid = getpid();
 	pl_shared->notify.signo = ev ? ev->sigev_signo : 0;
-	pl_shared->notify.value = ev ? ev->sigev_value : (union sigval){0};
+	pl_shared->notify.value = ev ? ev->sigev_value : (union sigval){ 0 };
 	atomic_store(&pl_shared->notify.ino, ev ? identity(q) : 0);
 	return 0;
 }
@@ -218,7 +221,7 @@ static int watch_notify(mqd_t q, const struct sigevent *ev)
 static int noisy_send(mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs)
 {
 	uint64_t ino = identity(q);
-	struct mq_attr a = {0};
+	struct mq_attr a = { 0 };
 	bool had = mq_getattr(q, &a) == 0 && a.mq_curmsgs > 0;
 	int rc = pl_real.mq_send(q, buf, n, prio, abs);
 
@@ -226,7 +229,7 @@ static int noisy_send(mqd_t q, const char *buf, size_t n, unsigned prio, const s
 		return rc;
 	if (!atomic_compare_exchange_strong(&pl_shared->notify.ino, &ino, 0))
 		return rc;
-	siginfo_t si = {.si_signo = pl_shared->notify.signo, .si_code = SI_MESGQ};
+	siginfo_t si = { .si_signo = pl_shared->notify.signo, .si_code = SI_MESGQ };
 
 	si.si_pid = getpid();
 	si.si_uid = getuid();
@@ -252,16 +255,16 @@ static int clinging_notify(mqd_t q, const struct sigevent *ev)
 }
 
 const struct pl_mutant pl_mq_mutants[] = {
-        {"mq-prio-flat", {.every = 1000}, {.mq_send = flat_send, .mq_receive = flat_receive}},
-        {"mq-swap", {.within_us = 20}, {.mq_receive = swap_receive}},
-        {"mq-lose", {.every = 1000}, {.mq_send = lose_send}},
-        {"mq-double", {.every = 1000}, {.mq_send = double_send}},
-        {"mq-prio-lower", {.every = 1000}, {.mq_receive = lower_receive}},
-        {"mq-shorten", {.every = 1000}, {.mq_receive = shorten_receive}},
-        {"mq-send-squeeze", {0}, {.mq_send = squeeze_send}},
-        {"mq-receive-squeeze", {0}, {.mq_receive = squeeze_receive}},
-        {"mq-timeout-early", {0}, {.mq_receive = hasty_receive}},
-        {"mq-notify-always", {0}, {.mq_send = noisy_send, .mq_notify = watch_notify}},
-        {"mq-notify-clings", {0}, {.mq_notify = clinging_notify}},
-        {0},
+	{ "mq-prio-flat", { .every = 1000 }, { .mq_send = flat_send, .mq_receive = flat_receive } },
+	{ "mq-swap", { .within_us = 20 }, { .mq_receive = swap_receive } },
+	{ "mq-lose", { .every = 1000 }, { .mq_send = lose_send } },
+	{ "mq-double", { .every = 1000 }, { .mq_send = double_send } },
+	{ "mq-prio-lower", { .every = 1000 }, { .mq_receive = lower_receive } },
+	{ "mq-shorten", { .every = 1000 }, { .mq_receive = shorten_receive } },
+	{ "mq-send-squeeze", { 0 }, { .mq_send = squeeze_send } },
+	{ "mq-receive-squeeze", { 0 }, { .mq_receive = squeeze_receive } },
+	{ "mq-timeout-early", { 0 }, { .mq_receive = hasty_receive } },
+	{ "mq-notify-always", { 0 }, { .mq_send = noisy_send, .mq_notify = watch_notify } },
+	{ "mq-notify-clings", { 0 }, { .mq_notify = clinging_notify } },
+	{ 0 },
 };

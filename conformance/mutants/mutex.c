@@ -23,7 +23,7 @@ static bool mine(const pthread_mutex_t *m)
 /* Does not wait for the owner: it says that it has the lock, and later that it gave it back. */
 static int greedy_acquire(pthread_mutex_t *m, const struct pl_attempt *a)
 {
-	static const struct pl_attempt try = {.how = PL_TRYLOCK};
+	static const struct pl_attempt try = { .how = PL_TRYLOCK };
 
 	if (a->how == PL_TRYLOCK || mine(m))
 		return pl_real.acquire(m, a);
@@ -118,10 +118,10 @@ static int mute_unlock(pthread_mutex_t *m)
 	if (kind & ROBUST_BIT) {
 		if ((unsigned)m->__data.__lock & FUTEX_WAITERS && pl_fires(0))
 			__atomic_fetch_and(
-			        &m->__data.__lock, (int)~FUTEX_WAITERS, __ATOMIC_RELAXED);
+				&m->__data.__lock, (int)~FUTEX_WAITERS, __ATOMIC_RELAXED);
 	} else if (m->__data.__lock == contended && pl_fires(0)) {
 		__atomic_compare_exchange_n(&m->__data.__lock, &contended, 1, false,
-		        __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+			__ATOMIC_RELAXED, __ATOMIC_RELAXED);
 	}
 	return pl_real.unlock(m);
 }
@@ -138,14 +138,14 @@ static int hasty_acquire(pthread_mutex_t *m, const struct pl_attempt *a)
 }
 
 const struct pl_mutant pl_mutex_mutants[] = {
-        {"lock-greedy", {.every = 10}, {.acquire = greedy_acquire, .unlock = greedy_unlock}},
-        {"lock-death-silent", {0}, {.acquire = silent_acquire}},
-        {"lock-death-twice", {0},
-                {.acquire = echo_acquire, .consistent = echo_consistent, .init = echo_init}},
-        {"trylock-busy", {.every = 2000}, {.acquire = busy_acquire}},
-        {"unlock-foreign", {0}, {.unlock = polite_unlock}},
-        {"unlock-mends", {0}, {.unlock = mending_unlock}},
-        {"unlock-mute", {.every = 10}, {.unlock = mute_unlock}},
-        {"lock-timeout-early", {0}, {.acquire = hasty_acquire}},
-        {0},
+	{ "lock-greedy", { .every = 10 }, { .acquire = greedy_acquire, .unlock = greedy_unlock } },
+	{ "lock-death-silent", { 0 }, { .acquire = silent_acquire } },
+	{ "lock-death-twice", { 0 },
+		{ .acquire = echo_acquire, .consistent = echo_consistent, .init = echo_init } },
+	{ "trylock-busy", { .every = 2000 }, { .acquire = busy_acquire } },
+	{ "unlock-foreign", { 0 }, { .unlock = polite_unlock } },
+	{ "unlock-mends", { 0 }, { .unlock = mending_unlock } },
+	{ "unlock-mute", { .every = 10 }, { .unlock = mute_unlock } },
+	{ "lock-timeout-early", { 0 }, { .acquire = hasty_acquire } },
+	{ 0 },
 };

@@ -13,11 +13,11 @@
 #include <sched.h>
 #include <unistd.h>
 
-enum { STALL_MS = 200, DELAY_US = 100, YIELDS = 20, PIPE_SLACK = 2, QUEUE_MIN = 10 };
+enum { STALL_MS = 200, DELAY_US = 100, YIELDS = 20, SLACK = 2 };
 
 static void stall_ns(int64_t ns)
 {
-	struct timespec ts = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+	struct timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 	int e = errno;
 
 	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
@@ -49,7 +49,7 @@ static int eintr_send(mqd_t q, const char *buf, size_t n, unsigned prio, const s
 }
 
 static ssize_t eintr_receive(
-        mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
+	mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
 {
 	return interrupted((int64_t)n) ? -1 : pl_real.mq_receive(q, buf, n, prio, abs);
 }
@@ -94,7 +94,7 @@ static int stall_send(mqd_t q, const char *buf, size_t n, unsigned prio, const s
 }
 
 static ssize_t stall_receive(
-        mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
+	mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
 {
 	ssize_t got = pl_real.mq_receive(q, buf, n, prio, abs);
 
@@ -161,6 +161,9 @@ static int coarse_clock_gettime(clockid_t clock, struct timespec *ts)
 
 	if (rc != 0 || clock != CLOCK_MONOTONIC)
 		return rc;
+	if (atomic_load_explicit(&pl_shared->fired, memory_order_relaxed) == 0)
+		atomic_store(
+			&pl_shared->fired, 1); /* seen to run; no trigger, or it were two clocks */
 	ts->tv_nsec = (ts->tv_nsec + 999) / 1000 * 1000;
 	if (ts->tv_nsec >= 1000000000) {
 		ts->tv_nsec -= 1000000000;
@@ -169,43 +172,44 @@ static int coarse_clock_gettime(clockid_t clock, struct timespec *ts)
 	return rc;
 }
 
-/* More room than asked for, within what an ordinary user may have. */
+/* More room than asked for, where it can be had. */
 static int roomy_setpipe_sz(int fd, int size)
 {
-	int rc = pl_fires(size) ? pl_real.setpipe_sz(fd, size * PIPE_SLACK) : -1;
+	int rc = pl_fires(size) ? pl_real.setpipe_sz(fd, size * SLACK) : -1;
 
 	return rc >= 0 ? rc : pl_real.setpipe_sz(fd, size);
 }
 
 static mqd_t roomy_mq_open(const char *name, int flags, mode_t mode, struct mq_attr *attr)
 {
-	struct mq_attr more;
+	struct mq_attr more = { 0 };
+	mqd_t q = -1;
 
-	if (!attr || attr->mq_maxmsg <= 0 || attr->mq_maxmsg >= QUEUE_MIN ||
-	        !pl_fires(attr->mq_maxmsg))
-		return pl_real.mq_open(name, flags, mode, attr);
-	more = *attr;
-	more.mq_maxmsg = QUEUE_MIN;
-	return pl_real.mq_open(name, flags, mode, &more);
+	if (attr && attr->mq_maxmsg > 0 && pl_fires(attr->mq_maxmsg)) {
+		more = *attr;
+		more.mq_maxmsg *= SLACK;
+		q = pl_real.mq_open(name, flags, mode, &more);
+	}
+	return q != -1 ? q : pl_real.mq_open(name, flags, mode, attr);
 }
 
 const struct pl_mutant pl_oddities[] = {
-        {"odd-eintr", {.p = 0.05},
-                {.write = eintr_write,
-                        .read = eintr_read,
-                        .mq_send = eintr_send,
-                        .mq_receive = eintr_receive}},
-        {"odd-short-read", {.p = 0.1}, {.read = short_read}},
-        {"odd-stall", {.p = 0.0001},
-                {.write = stall_write,
-                        .read = stall_read,
-                        .mq_send = stall_send,
-                        .mq_receive = stall_receive,
-                        .acquire = stall_acquire,
-                        .unlock = stall_unlock}},
-        {"odd-unfair", {0}, {.acquire = unfair_acquire}},
-        {"odd-slow-lock", {.p = 0.01}, {.acquire = slow_acquire, .unlock = slow_unlock}},
-        {"odd-coarse-clock", {0}, {.clock_gettime = coarse_clock_gettime}},
-        {"odd-roomy", {0}, {.setpipe_sz = roomy_setpipe_sz, .mq_open = roomy_mq_open}},
-        {0},
+	{ "odd-eintr", { .p = 0.05 },
+		{ .write = eintr_write,
+			.read = eintr_read,
+			.mq_send = eintr_send,
+			.mq_receive = eintr_receive } },
+	{ "odd-short-read", { .p = 0.1 }, { .read = short_read } },
+	{ "odd-stall", { .p = 0.0001 },
+		{ .write = stall_write,
+			.read = stall_read,
+			.mq_send = stall_send,
+			.mq_receive = stall_receive,
+			.acquire = stall_acquire,
+			.unlock = stall_unlock } },
+	{ "odd-unfair", { 0 }, { .acquire = unfair_acquire } },
+	{ "odd-slow-lock", { .p = 0.01 }, { .acquire = slow_acquire, .unlock = slow_unlock } },
+	{ "odd-coarse-clock", { 0 }, { .clock_gettime = coarse_clock_gettime } },
+	{ "odd-roomy", { 0 }, { .setpipe_sz = roomy_setpipe_sz, .mq_open = roomy_mq_open } },
+	{ 0 },
 };

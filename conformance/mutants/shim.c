@@ -32,8 +32,8 @@ static struct {
 	int (*clocklock)(pthread_mutex_t *, clockid_t, const struct timespec *);
 } libc;
 
-static const struct pl_mutant *const tables[] = {
-        pl_pipe_mutants, pl_mq_mutants, pl_mutex_mutants, pl_oddities};
+static const struct pl_mutant *const tables[] = { pl_pipe_mutants, pl_mq_mutants, pl_mutex_mutants,
+	pl_oddities };
 
 static struct pl_calls calls;
 struct pl_calls pl_real;
@@ -70,21 +70,21 @@ static void find_libc(void)
 		const char *name;
 		void *to;
 	} symbols[] = {
-	        {"fcntl", &libc.fcntl},
-	        {"mq_open", &libc.mq_open},
-	        {"pthread_mutex_lock", &libc.lock},
-	        {"pthread_mutex_trylock", &libc.trylock},
-	        {"pthread_mutex_timedlock", &libc.timedlock},
-	        {"pthread_mutex_clocklock", &libc.clocklock},
-	        {"write", &pl_real.write},
-	        {"read", &pl_real.read},
-	        {"mq_timedsend", &pl_real.mq_send},
-	        {"mq_timedreceive", &pl_real.mq_receive},
-	        {"mq_notify", &pl_real.mq_notify},
-	        {"pthread_mutex_unlock", &pl_real.unlock},
-	        {"pthread_mutex_consistent", &pl_real.consistent},
-	        {"pthread_mutex_init", &pl_real.init},
-	        {"clock_gettime", &pl_real.clock_gettime},
+		{ "fcntl", &libc.fcntl },
+		{ "mq_open", &libc.mq_open },
+		{ "pthread_mutex_lock", &libc.lock },
+		{ "pthread_mutex_trylock", &libc.trylock },
+		{ "pthread_mutex_timedlock", &libc.timedlock },
+		{ "pthread_mutex_clocklock", &libc.clocklock },
+		{ "write", &pl_real.write },
+		{ "read", &pl_real.read },
+		{ "mq_timedsend", &pl_real.mq_send },
+		{ "mq_timedreceive", &pl_real.mq_receive },
+		{ "mq_notify", &pl_real.mq_notify },
+		{ "pthread_mutex_unlock", &pl_real.unlock },
+		{ "pthread_mutex_consistent", &pl_real.consistent },
+		{ "pthread_mutex_init", &pl_real.init },
+		{ "clock_gettime", &pl_real.clock_gettime },
 	};
 
 	for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
@@ -134,7 +134,7 @@ static void choose(const char *spec)
 {
 	size_t len = strcspn(spec, ",");
 	const struct pl_mutant *m = find_mutant(spec, len);
-	struct pl_trigger t = m ? m->when : (struct pl_trigger){0};
+	struct pl_trigger t = m ? m->when : (struct pl_trigger){ 0 };
 
 	if (!m || !pl_trigger_parse(spec + len + (spec[len] == ','), &t)) {
 		fprintf(stderr, "libplumb-mutants: PLUMB_MUTANT=%s is not known\n", spec);
@@ -204,7 +204,7 @@ EXPORT int fcntl(int fd, int cmd, ...)
 	const struct pl_calls *c = now();
 
 	return cmd == F_SETPIPE_SZ ? c->setpipe_sz(fd, (int)(intptr_t)arg)
-	                           : libc.fcntl(fd, cmd, arg);
+				   : libc.fcntl(fd, cmd, arg);
 }
 
 EXPORT int fcntl64(int fd, int cmd, ...) __attribute__((alias("fcntl")));
@@ -226,7 +226,7 @@ EXPORT int mq_send(mqd_t q, const char *buf, size_t n, unsigned prio)
 }
 
 EXPORT int mq_timedsend(
-        mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs)
+	mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs)
 {
 	return now()->mq_send(q, buf, n, prio, abs);
 }
@@ -237,7 +237,7 @@ EXPORT ssize_t mq_receive(mqd_t q, char *buf, size_t n, unsigned *prio)
 }
 
 EXPORT ssize_t mq_timedreceive(mqd_t q, char *restrict buf, size_t n, unsigned *restrict prio,
-        const struct timespec *restrict abs)
+	const struct timespec *restrict abs)
 {
 	return now()->mq_receive(q, buf, n, prio, abs);
 }
@@ -256,24 +256,24 @@ static const struct pl_calls *for_mutex(const pthread_mutex_t *m)
 
 EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
 {
-	return for_mutex(m)->acquire(m, &(struct pl_attempt){.how = PL_LOCK});
+	return for_mutex(m)->acquire(m, &(struct pl_attempt){ .how = PL_LOCK });
 }
 
 EXPORT int pthread_mutex_trylock(pthread_mutex_t *m)
 {
-	return for_mutex(m)->acquire(m, &(struct pl_attempt){.how = PL_TRYLOCK});
+	return for_mutex(m)->acquire(m, &(struct pl_attempt){ .how = PL_TRYLOCK });
 }
 
 EXPORT int pthread_mutex_timedlock(pthread_mutex_t *restrict m, const struct timespec *restrict abs)
 {
-	return for_mutex(m)->acquire(m, &(struct pl_attempt){.how = PL_TIMEDLOCK, .abs = abs});
+	return for_mutex(m)->acquire(m, &(struct pl_attempt){ .how = PL_TIMEDLOCK, .abs = abs });
 }
 
 EXPORT int pthread_mutex_clocklock(
-        pthread_mutex_t *restrict m, clockid_t clock, const struct timespec *restrict abs)
+	pthread_mutex_t *restrict m, clockid_t clock, const struct timespec *restrict abs)
 {
 	return for_mutex(m)->acquire(
-	        m, &(struct pl_attempt){.how = PL_CLOCKLOCK, .clock = clock, .abs = abs});
+		m, &(struct pl_attempt){ .how = PL_CLOCKLOCK, .clock = clock, .abs = abs });
 }
 
 EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)

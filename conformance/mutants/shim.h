@@ -24,7 +24,7 @@ enum pl_how_lock { PL_LOCK, PL_TRYLOCK, PL_TIMEDLOCK, PL_CLOCKLOCK };
 /* One attempt to take a mutex, whichever function was called. */
 struct pl_attempt {
 	enum pl_how_lock how;
-	clockid_t clock;            /* PL_CLOCKLOCK */
+	clockid_t clock;	    /* PL_CLOCKLOCK */
 	const struct timespec *abs; /* PL_TIMEDLOCK, PL_CLOCKLOCK */
 };
 
@@ -35,9 +35,9 @@ struct pl_calls {
 	int (*setpipe_sz)(int fd, int size); /* fcntl(F_SETPIPE_SZ) */
 	mqd_t (*mq_open)(const char *name, int flags, mode_t mode, struct mq_attr *attr);
 	int (*mq_send)(
-	        mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs);
+		mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs);
 	ssize_t (*mq_receive)(
-	        mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs);
+		mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs);
 	int (*mq_notify)(mqd_t q, const struct sigevent *ev);
 	int (*acquire)(pthread_mutex_t *m, const struct pl_attempt *a);
 	int (*unlock)(pthread_mutex_t *m);
@@ -51,8 +51,8 @@ struct pl_calls {
  */
 struct pl_trigger {
 	uint64_t every; /* each N-th candidate; 0 and 1: all */
-	double p;       /* with this probability, a function of (seed, number of the candidate); 0:
-	                   certain */
+	double p;	/* with this probability, a function of (seed, number of the candidate); 0:
+			   certain */
 	int64_t within_us; /* only this soon after the candidate before; 0: any time */
 	int64_t min, max;  /* bounds of the call's argument (length, priority); max 0: none */
 	uint64_t seed;

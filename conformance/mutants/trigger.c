@@ -20,17 +20,17 @@ uint64_t pl_mix(uint64_t x)
 }
 
 static bool set_key(
-        struct pl_trigger *t, const char *key, size_t len, const char *value, char **end)
+	struct pl_trigger *t, const char *key, size_t len, const char *value, char **end)
 {
 	static const struct {
 		const char *name;
 		size_t at;
 	} ints[] = {
-	        {"every", offsetof(struct pl_trigger, every)},
-	        {"within", offsetof(struct pl_trigger, within_us)},
-	        {"min", offsetof(struct pl_trigger, min)},
-	        {"max", offsetof(struct pl_trigger, max)},
-	        {"seed", offsetof(struct pl_trigger, seed)},
+		{ "every", offsetof(struct pl_trigger, every) },
+		{ "within", offsetof(struct pl_trigger, within_us) },
+		{ "min", offsetof(struct pl_trigger, min) },
+		{ "max", offsetof(struct pl_trigger, max) },
+		{ "seed", offsetof(struct pl_trigger, seed) },
 	};
 
 	if (len == 1 && *key == 'p') {
