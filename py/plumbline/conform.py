@@ -182,10 +182,9 @@ def show(out: Out, c: Conform) -> None:
         part = [r for r in c.records if r.mechanism == mech]
         columns, rows = matrix(part)
         text = {r.clause: r.text for r in part}
-        width = 72 if out.live else 90
         columns = [c.split("/")[-1] for c in columns]
         out.say(mech, "bold")
-        out.table([*columns, "promise"], [[*row, _cut(text[plain(row[0])], width)] for row in rows])
+        out.table([*columns, "promise"], [[*row, _cut(text[plain(row[0])], 140 if out.live else 90)] for row in rows], cut=True)
         out.say()
     for r in c.against:
         out.say(f"VIOLATED {r.clause} {r.mechanism}/{r.variant}: {r.text}", "bold red")

@@ -15,6 +15,7 @@ from rich.text import Text
 MARKS = {"held": ("ok", "green"), "violated": ("VIOLATED", "bold red"), "skipped": ("skip", "dim"), "broken": ("BROKEN", "bold magenta"),
          "unknown": ("unknown", "yellow"), "interrupted": ("interrupted", "yellow"), "": ("", "")}
 PLAIN_EVERY_S = 10.0
+_NARROW = 28  # a column with no longer text is never folded
 
 
 class Out:
@@ -32,16 +33,22 @@ class Out:
     def warn(self, text: str) -> None:
         Console(stderr=True, highlight=False, soft_wrap=True).print(Text(text), style="yellow")
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> None:
-        """A table on a terminal; aligned columns elsewhere."""
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = (), cut: bool = False) -> None:
+        """A table on a terminal; aligned columns elsewhere. `cut`: on a terminal the last column gives way, a line a row."""
         if self.live:
-            self.console.print(grid(columns, rows, right))
+            self.console.print(grid(columns, self._fit(columns, rows) if cut else rows, right), soft_wrap=False)
             return
         cells = [[plain(c) for c in row] for row in [columns, *rows]]
         widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
         for row in cells:
             pads = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths))]
             self.say("  ".join(pads).rstrip())
+
+    def _fit(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+        """The rows with their last cell cut to what the screen leaves it, 20 at least."""
+        others = sum(max(len(plain(row[i])) for row in [columns, *rows]) + 3 for i in range(len(columns) - 1))
+        room = max(20, self.console.width - others - 2)
+        return [[*row[:-1], t if len(t := plain(row[-1])) <= room else t[:room - 1] + "…"] for row in rows]
 
     def watch(self) -> "Watch":
         return Watch(self)
@@ -81,7 +88,8 @@ class Watch:
 def grid(columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = ()) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(columns):
-        table.add_column(name, justify="right" if i in right else "left", overflow="fold")
+        narrow = max((len(plain(row[i])) for row in rows), default=0) <= _NARROW
+        table.add_column(name, justify="right" if i in right else "left", overflow="fold", no_wrap=narrow)
     for row in rows:
         table.add_row(*(c if isinstance(c, Text) else Text(str(c)) for c in row))
     return table

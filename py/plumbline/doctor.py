@@ -49,7 +49,10 @@ def doctor(out: Out, places: Places, target: Target, as_json: bool) -> int:
     for name, text in rows:
         out.say(f"{name:<13} {text}")
     out.say()
-    out.table(["limit", "value", "what it bounds", "to lift it"], [[x["name"], x["value"], x["means"], x["lift"]] for x in f["limits"]], right=[1])
+    out.table(["limit", "value", "lifted by", "what it bounds"], [[x["name"], x["value"], x["lift"].split(" N")[0].split(f" {x['name']}")[0], x["means"]]
+                                                                  for x in f["limits"]], right=[1])
+    if any("CAP_SYS_RESOURCE" in x["lift"] for x in f["limits"]):
+        out.say("a limit that is at its hard value is raised by a process with CAP_SYS_RESOURCE only")
     out.say()
     out.say("ready: `plumbline run`" if runs else f"nothing can run here: no driver in {places.drivers} answers")
     return EXIT_HELD if runs else EXIT_BROKEN
@@ -102,6 +105,6 @@ def listing(out: Out, places: Places, target: Target, as_json: bool) -> int:
         mine = [c for c in clauses if c.mechanism == mech]
         out.say(f"{mech}: {plural(len(mine), 'clause')}, {sum(not c.planned for c in mine)} tested", "bold")
         out.table(["id", "variant", "level", "kind", "promise"],
-                  [[c.id, ",".join(c.variants), c.level, "planned" if c.planned else c.kind, c.text] for c in mine])
+                  [[c.id, ",".join(c.variants), c.level, "planned" if c.planned else c.kind, c.text] for c in mine], cut=True)
         out.say()
     return EXIT_HELD

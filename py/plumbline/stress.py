@@ -143,7 +143,7 @@ class Board:
     def screen(self) -> Group:
         rows = [[name, *(_figure(r.get(k)) for k in ("n", "rounds", "done", "ops_per_s", "fail", "violated"))]
                 for name, r in self.rows.items()]
-        table = grid(["driver", "drivers", "rounds", "operations", "a second", "failed calls", "violated"], rows, right=range(1, 7))
+        table = grid(["driver", "n", "rounds", "ops", "ops/s", "failed", "violated"], rows, right=range(1, 7))
         head = Text(f"stress  {time.monotonic() - self.begun:4.0f} s" + (f"  {self.alive} alive" if self.alive is not None else ""))
         return Group(head, table, *(Text(n, style="red") for n in self.notes))
 
@@ -168,7 +168,7 @@ def show(out: Out, s: Stress, found: list[dict[str, Any]]) -> None:
     rows = [[column(*name.partition("/")[::2]), *(_figure(k.get(f)) for f in ("drivers", "judged", "done", "ops_per_s", "ordered", "killed")),
              f"{k['overlap']:.2f}" if isinstance(k.get("overlap"), (int, float)) else "", _figure(k.get("violated"))] for name, k in kinds.items()]
     if rows:
-        out.table(["driver", "drivers", "rounds judged", "operations", "a second", "ordered pairs", "killed", "overlap", "violated"], rows, right=range(1, 9))
+        out.table(["driver", "n", "judged", "ops", "ops/s", "ordered", "killed", "overlap", "violated"], rows, right=range(1, 9))
     for v in found[:10]:
         out.say(f"VIOLATED {v['clause'] or v.get('rule')} {_name(v)} instance {v.get('instance')}: {v['reason']}", "bold red")
     for h in s.summary.get("hangs") or []:
