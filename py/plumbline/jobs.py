@@ -22,7 +22,7 @@ from .drivers import ask
 from .outcomes import EXIT_BROKEN, VERDICT_EXIT, Record, Trouble, cells, counts, plural, worst
 from .places import Places
 from .report import page
-from .runfolder import RunFolder, sweep
+from .runfolder import RunFolder, sweep, tidy
 from .stress import Stress
 from .target import Target
 
@@ -113,6 +113,12 @@ class Job:
         stress.show(self.out, s, stress.violations(s, self.known))
 
     def _finish(self) -> int:
+        try:
+            return self._keep()
+        except Trouble as e:
+            raise Trouble(f"{e} (the verdict would have been: {self._word(self._violations())})", e.code) from None
+
+    def _keep(self) -> int:
         violated = self._violations()
         self.folder.write_json("env.json", machine.environment() | {"target": str(self.target)})
         if self.done_conform:
@@ -155,14 +161,11 @@ class Job:
 
     def _summary(self, violated: list[dict[str, Any]]) -> dict[str, Any]:
         c, s = self.done_conform, self.done_stress
-        words = [c.verdict] if c else []
-        if s:
-            words.append(self._stress_verdict(s, [v for v in violated if v["where"] == "stress"]))
         tally = counts(c.records) if c else {}
         engine = s.summary if s else {}
         for word, n in (engine.get("counts") or {}).items() if not c else ():
             tally[word] = n
-        word = worst(words)
+        word = self._word(violated)
         against = [v for v in violated if v["expected"] != "violated"]
         replay = against[0]["replay"] if against else self._replay_stress() if s else self.command
         return {"schema": SCHEMA, "run": self.folder.run, "seed": self.seed, "argv": self.command, "command": self.args.command,
@@ -171,6 +174,13 @@ class Job:
                 "counts": tally, "violations": violated, "hangs": engine.get("hangs") or [], "residue": engine.get("residue") or [],
                 "replay": replay, "catalogue": self.known.version, "rules": self._rules(),
                 "stress": {**engine, "exit": s.exit, "stderr": s.stderr, "mix": self.mix} if s else None}
+
+    def _word(self, violated: list[dict[str, Any]]) -> str:
+        """The verdict of all that was done."""
+        words = [self.done_conform.verdict] if self.done_conform else []
+        if self.done_stress:
+            words.append(self._stress_verdict(self.done_stress, [v for v in violated if v["where"] == "stress"]))
+        return worst(words)
 
     @staticmethod
     def _stress_verdict(s: Stress, found: list[dict[str, Any]]) -> str:
@@ -209,11 +219,7 @@ class _Open:
         return self.folder
 
     def __exit__(self, *why: Any) -> None:
-        for path in self.folder.path.glob("conform.*"):
-            try:
-                path.rmdir()  # what a test left in it stays
-            except OSError:
-                pass
+        tidy(self.folder, self.job.places, list(self.job.target.argv))
         self.folder.close()
 
 
