@@ -60,16 +60,22 @@ static bool syscall_file_is_true(void)
 	       strtol(strstr(buf, " 0x") + 1, NULL, 16) == fd;
 }
 
+/* In a pid namespace without a /proc of its own our numbers name strangers there. */
+static bool proc_is_ours(void)
+{
+	char buf[512];
+
+	return slurp("/proc/self/stat", buf, sizeof buf) > 0 && strtol(buf, NULL, 10) == getpid();
+}
+
 enum pl_rung pl_rung(void)
 {
 	static int known = -1;
-	char buf[512];
 
-	if (known >= 0)
-		return (enum pl_rung)known;
-	known = syscall_file_is_true()				? RUNG_SYSCALL
-		: slurp("/proc/self/stat", buf, sizeof buf) > 0 ? RUNG_STAT
-								: RUNG_NONE;
+	if (known < 0)
+		known = !proc_is_ours()		 ? RUNG_NONE
+			: syscall_file_is_true() ? RUNG_SYSCALL
+						 : RUNG_STAT;
 	return (enum pl_rung)known;
 }
 
