@@ -157,6 +157,8 @@ struct driver {
 	int64_t run_from_ns, run_ms, grew_ns; /* grew: when a tick or reply last showed progress */
 	int64_t silent_ns, run_delay_ns;      /* silence was noticed; schedstat then */
 	bool starving, in_lane, hang;
+	const char *seen; /* what the last status of this run showed; NULL: none asked */
+	int64_t seen_ns;
 	int64_t examined_ns; /* status was asked for, the run being overdue */
 	int64_t cont_ns;     /* continue cont_actor then; 0: none stopped */
 	int cont_actor;
@@ -257,7 +259,7 @@ void lanes_free_run(struct engine *e);
 /* faults.c, watch.c, phase.c */
 void faults_beat(struct engine *e, int64_t now);
 void watch_driver(struct driver *d, int64_t now);
-void watch_status(struct driver *d, const json_t *ok);
+void watch_status(struct driver *d, const json_t *status);
 void phase_beat(struct engine *e);
 void phase_stop(struct engine *e);
 void phase_interrupt(struct engine *e);

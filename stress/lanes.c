@@ -100,6 +100,7 @@ void lanes_done(struct driver *d)
 		d->slices++;
 	}
 	d->examined_ns = 0;
+	d->seen = NULL;
 	lanes_fill(d->e);
 }
 

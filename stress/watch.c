@@ -18,6 +18,9 @@
 	(UINT64_C(8) << 20) /* a second; one that violates in every round stays below both */
 #define FLOOD_LINES 20000
 
+#define LOOK_NS (SEC / 2) /* between two looks at a run that does not grow */
+#define DEADLOCK "deadlock"
+
 enum { OVERDUE = 12 }; /* patiences until a run that makes progress is called endless */
 
 static void watch_start(struct driver *d, int64_t now)
@@ -88,24 +91,28 @@ static void watch_ticks(struct driver *d, int64_t now)
 	pool_kill(d);
 }
 
+/* A run that is overdue and does not grow is looked at again and again: on a loaded machine it may be waiting for
+ * nothing but a CPU. Only what watch_status has seen twice is a hang; the rest has OVERDUE patiences. */
 static void watch_run(struct driver *d, int64_t now)
 {
 	int64_t patience = d->e->cfg.patience_ns, over = now - d->run_from_ns - d->run_ms * MS;
 	int64_t still =
 		patience > 3 * d->e->cfg.tick_ms * MS ? patience : 3 * d->e->cfg.tick_ms * MS;
+	bool grows = now - d->grew_ns <= still;
 
 	if (over < patience)
 		return;
-	if (d->examined_ns) {
-		if (now - d->examined_ns > still)
-			pool_fail(
-				d, FATE_BROKEN, "did not answer `status` in a run that is overdue");
-	} else if (now - d->grew_ns > still) {
+	if (over > OVERDUE * patience)
+		pool_fail(d, FATE_BROKEN,
+			grows ? "makes progress, but its run of %lld ms does not end (%s)"
+			      : "makes no progress in its run of %lld ms (%s)",
+			(long long)d->run_ms, d->seen ? d->seen : "running");
+	else if (wire_waits(d, OP_STATUS) && now - d->examined_ns > still)
+		pool_fail(d, FATE_BROKEN, "did not answer `status` in a run that is overdue");
+	else if (!grows && now - d->examined_ns > LOOK_NS) {
 		d->examined_ns = now;
 		wire_ask(d, OP_STATUS);
-	} else if (over > OVERDUE * patience)
-		pool_fail(d, FATE_BROKEN, "makes progress, but its run of %lld ms does not end",
-			(long long)d->run_ms);
+	}
 }
 
 void watch_driver(struct driver *d, int64_t now)
@@ -126,13 +133,16 @@ void watch_driver(struct driver *d, int64_t now)
 }
 
 /* Only blocked actors, and nobody who could free them: a deadlock. */
-static const char *kind_of(const json_t *actors)
+static const char *kind_of(const json_t *status)
 {
+	const char *state = json_string_value(json_object_get(status, "state"));
 	unsigned blocked = 0, stopped = 0, running = 0;
 	size_t i;
 	json_t *a;
 
-	json_array_foreach(actors, i, a)
+	if (state && (strcmp(state, "checking") == 0 || strcmp(state, "draining") == 0))
+		return state;
+	json_array_foreach(json_object_get(status, "actors"), i, a)
 	{
 		const char *is = json_string_value(json_object_get(a, "is"));
 
@@ -140,35 +150,45 @@ static const char *kind_of(const json_t *actors)
 		stopped += is && strcmp(is, "stopped") == 0;
 		running += is && strcmp(is, "running") == 0;
 	}
-	return running ? "livelock" : stopped ? "stopped" : blocked ? "deadlock" : "lost";
+	return running ? "running" : stopped ? "stopped" : blocked ? DEADLOCK : "idle";
 }
 
-/* The answer to the question of watch_run. */
-void watch_status(struct driver *d, const json_t *ok)
+static void tell_hang(struct driver *d, const json_t *status)
 {
-	json_t *actors = json_object_get(ok, "actors"), *o;
-	const char *kind = kind_of(actors);
+	json_t *o = events_who(d);
 	char name[2 * NAME_MAX_];
 
-	if (d->state != ST_RUNNING || !d->examined_ns)
-		return;
-	o = events_who(d);
-	(void)json_object_set_new(o, "kind", json_string(kind));
+	(void)json_object_set_new(o, "kind", json_string(DEADLOCK));
 	(void)json_object_set_new(o, "run_ms", json_integer((now_ns() - d->run_from_ns) / MS));
-	(void)json_object_set(o, "round", json_object_get(ok, "round"));
-	(void)json_object_set(o, "rung", json_object_get(ok, "rung"));
-	(void)json_object_set(o, "actors", actors);
+	(void)json_object_set(o, "round", json_object_get(status, "round"));
+	(void)json_object_set(o, "rung", json_object_get(status, "rung"));
+	(void)json_object_set(o, "actors", json_object_get(status, "actors"));
 	if (json_array_size(d->e->hangs) < VIOLATIONS_KEPT)
 		(void)json_array_append(d->e->hangs, o);
 	events_put(d->e, "hang", o);
-	if (strcmp(kind, "deadlock") == 0) {
-		d->hang = true;
-		d->e->nhangs++;
-		human_note(d->e,
-			"hang: %s instance %u: all its actors are blocked, no operation for %.1f s",
-			mix_name(d->mix, name), d->inst, (double)(now_ns() - d->grew_ns) / 1e9);
-		pool_leave(d);
-	} else
-		pool_fail(d, FATE_BROKEN, "has a run of %lld ms that makes no progress (%s)",
-			(long long)d->run_ms, kind);
+	d->hang = true;
+	d->e->nhangs++;
+	human_note(d->e,
+		"hang: %s instance %u: all its actors are blocked, no operation for %.1f s",
+		mix_name(d->mix, name), d->inst, (double)(now_ns() - d->grew_ns) / 1e9);
+}
+
+/* The answer to the question of watch_run. */
+void watch_status(struct driver *d, const json_t *status)
+{
+	bool before = d->seen && strcmp(d->seen, DEADLOCK) == 0;
+	const char *kind = kind_of(status);
+
+	if (d->state != ST_RUNNING || !d->examined_ns)
+		return;
+	d->seen = strcmp(kind, DEADLOCK) == 0	 ? DEADLOCK
+		  : strcmp(kind, "running") == 0 ? "running"
+		  : strcmp(kind, "stopped") == 0 ? "stopped"
+						 : "idle, draining or checking";
+	if (!before || strcmp(kind, DEADLOCK) != 0 || d->grew_ns > d->seen_ns) {
+		d->seen_ns = now_ns();
+		return;
+	}
+	tell_hang(d, status);
+	pool_leave(d);
 }
