@@ -70,8 +70,15 @@ static void acquired(struct lock *l, const struct pl_event *e)
 	struct holder *h = &l->h[e->who];
 	const struct pl_rec *r = e->rec;
 
-	if (h->depth++ > 0)
+	if (h->depth++ > 0) {
+		if (r->state == PL_FAIL &&
+			pl_find(l->c, "DEADFALSE", -1,
+				"actor %d's %s gave EOWNERDEAD, but it held the lock itself",
+				pl_say_actor(l->c, pl_ref(l->c, e->who, r)),
+				pl_say_op(l->c, pl_ref(l->c, e->who, r))))
+			pl_witness(l->c, pl_ref(l->c, e->who, r));
 		return;
+	}
 	h->section = l->n;
 	l->s[l->n++] = (struct section){ .seen = r->aux,
 		.l_inv = e->since,
@@ -216,8 +223,8 @@ static int by_seen(const void *a, const void *b)
 				  : (x->u_inv > y->u_inv) - (x->u_inv < y->u_inv);
 }
 
-/* Acquires that end at one instant, as a coarse clock makes them, have no order of their own: the guarded
- * counter says which it was. The ranks of their ends stay where they are. */
+/* Acquires that end at one instant, as a coarse clock makes them, have no order of their own: the
+ * guarded counter says which it was. The ranks of their ends stay where they are. */
 static void order_ties(struct lock *l)
 {
 	uint32_t *rank = l->ties ? malloc(l->n * sizeof *rank) : NULL, end;

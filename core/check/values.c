@@ -218,7 +218,10 @@ static void take_end(struct pl_values *q, const struct pl_event *e)
 		return;
 	}
 	at = *pl_values_slot(q, r->token);
-	if (at == 0) {
+	/* At a shared instant an actor's own later send may seem to have begun already. */
+	if (at == 0 ||
+		(q->v[at - 1].put > ref &&
+			q->v[at - 1].put < q->c->actor[e->who].first + q->c->actor[e->who].n)) {
 		take_unsent(q, e);
 		return;
 	}

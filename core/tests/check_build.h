@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { B_ACTORS = 8, B_RECS = 64, B_BASE = 1000 };
+enum { B_ACTORS = 8, B_RECS = 1024, B_BASE = 1000 };
 enum { B_PUT, B_TAKE, B_ACQUIRE, B_RELEASE, B_REPAIR, B_OBSERVE };
 
 struct round {

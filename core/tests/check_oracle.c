@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The brute-force judge: depth-first over all orders, remembering the dead ends.
+ */
+#include "check_oracle.h"
+
+struct task {
+	struct pl_model_op op;
+	int64_t inv, ret;
+	bool optional;	 /* it may not have happened */
+	uint32_t before; /* tasks that must come before it if they come at all */
+};
+
+enum { SEEN = 1 << 14 };
+
+struct search {
+	struct task t[ORACLE_OPS];
+	int n;
+	bool drained;
+	const struct pl_reference *model;
+	struct dead_end {
+		uint32_t done;
+		struct pl_model_state s;
+	} seen[SEEN];
+	int nseen;
+};
+
+static bool known(struct search *x, uint32_t done, const struct pl_model_state *s)
+{
+	for (int i = 0; i < x->nseen; i++)
+		if (x->seen[i].done == done && !memcmp(&x->seen[i].s, s, sizeof *s))
+			return true;
+	if (x->nseen < SEEN)
+		x->seen[x->nseen++] = (struct dead_end){ done, *s };
+	return false;
+}
+
+static bool finished(const struct search *x, uint32_t done, const struct pl_model_state *s)
+{
+	for (int i = 0; i < x->n; i++)
+		if (!x->t[i].optional && !(done >> i & 1))
+			return false;
+	return !x->drained || s->n == 0;
+}
+
+/* i may be next: all it needs before it is done or was optional, and nothing done had to come after
+ * it. */
+static bool may_follow(const struct search *x, uint32_t done, int i)
+{
+	if (done >> i & 1)
+		return false;
+	for (int k = 0; k < x->n; k++) {
+		if (x->t[i].before >> k & 1 && !(done >> k & 1) && !x->t[k].optional)
+			return false;
+		if (x->t[k].before >> i & 1 && done >> k & 1)
+			return false;
+	}
+	return true;
+}
+
+static bool search(struct search *x, uint32_t done, const struct pl_model_state *s)
+{
+	if (finished(x, done, s))
+		return true;
+	if (known(x, done, s))
+		return false;
+	for (int i = 0; i < x->n; i++) {
+		struct pl_model_state next = *s;
+
+		if (!may_follow(x, done, i) || !x->model->step(&next, &x->t[i].op))
+			continue;
+		for (int k = next.n; k < PL_MODEL_VALUES;
+			k++) /* equal states must be equal bytes */
+			next.v[k].value = next.v[k].tag = 0;
+		if (search(x, done | 1u << i, &next))
+			return true;
+	}
+	return false;
+}
+
+static void add_death(struct search *x, const struct round *b, int who, int64_t last)
+{
+	int64_t kill = INT64_MAX, reap = INT64_MAX;
+
+	for (uint32_t i = 0; i < b->n[b->nactors]; i++) {
+		const struct pl_rec *r = &b->rec[b->nactors][i];
+
+		if (r->token != (uint64_t)who)
+			continue;
+		if (r->op == PL_OP_KILL)
+			kill = r->t_invoke;
+		if (r->op == PL_OP_REAP)
+			reap = r->t_return;
+	}
+	if (kill == INT64_MAX)
+		return;
+	kill = kill > last ? kill : last;
+	reap = reap > kill ? reap : kill;
+	if (x->n > 0 && x->t[x->n - 1].op.actor == who && x->t[x->n - 1].optional)
+		x->t[x->n - 1].ret = reap;
+	x->t[x->n++] =
+		(struct task){ .op = { .role = PL_NONE, .actor = who }, .inv = kill, .ret = reap };
+}
+
+static void add_actor(struct search *x, const struct round *b, int who)
+{
+	static const enum pl_role role[] = { PL_PUT, PL_TAKE, PL_ACQUIRE, PL_RELEASE, PL_REPAIR,
+		PL_OBSERVE };
+	int64_t last = 0;
+
+	for (uint32_t i = 0; i < b->n[who]; i++) {
+		const struct pl_rec *r = &b->rec[who][i];
+		struct task *t = &x->t[x->n++];
+
+		*t = (struct task){ .inv = r->t_invoke, .ret = r->t_return };
+		t->op = (struct pl_model_op){ .role = role[r->op], .actor = who, .err = r->err };
+		t->op.result = r->state == PL_OK     ? PL_RESULT_OK
+			       : r->state == PL_FAIL ? PL_RESULT_FAIL
+						     : PL_RESULT_UNKNOWN;
+		t->op.value = r->op == B_ACQUIRE ? r->aux : r->token;
+		t->op.tag = r->aux;
+		t->optional = r->state == PL_INVOKED;
+		if (t->optional)
+			t->ret = INT64_MAX;
+		last = t->optional ? t->inv : t->ret;
+	}
+	add_death(x, b, who, last);
+}
+
+bool oracle_allows(const struct round *b, bool drained)
+{
+	static struct search x;
+	const struct pl_model_config config = { .capacity = b->head[0].capacity,
+		.robust = b->head[0].caps & PL_ROBUST };
+	struct pl_model_state s;
+
+	x.n = x.nseen = 0;
+	x.drained = drained;
+	x.model = b->head[0].model == PL_MODEL_FIFO	  ? &pl_reference_fifo
+		  : b->head[0].model == PL_MODEL_PRIORITY ? &pl_reference_priority
+							  : &pl_reference_lock;
+	for (int i = 0; i < b->nactors; i++)
+		add_actor(&x, b, i);
+	for (int i = 0; i < x.n; i++)
+		for (int k = 0; k < x.n; k++) {
+			const struct task *a = &x.t[k], *t = &x.t[i];
+
+			if (a->ret < t->inv || (k < i && a->op.actor == t->op.actor))
+				x.t[i].before |= 1u << k;
+		}
+	x.model->init(&s, &config);
+	return search(&x, 0, &s);
+}
+
+static bool ends_at(const struct round *b, int who, int64_t t)
+{
+	for (uint32_t i = 0; i < b->n[who]; i++)
+		if (b->rec[who][i].state != PL_INVOKED && b->rec[who][i].t_return == t)
+			return true;
+	for (uint32_t i = 0; i < b->n[b->nactors]; i++)
+		if (b->rec[b->nactors][i].token == (uint64_t)who &&
+			b->rec[b->nactors][i].t_return == t)
+			return true;
+	return false;
+}
+
+bool oracle_tied(const struct round *b)
+{
+	for (int i = 0; i < b->nactors; i++)
+		for (uint32_t k = 0; k < b->n[i]; k++)
+			for (int other = 0; other < b->nactors; other++)
+				if (other != i && b->rec[i][k].state != PL_INVOKED &&
+					ends_at(b, other, b->rec[i][k].t_return))
+					return true;
+	return false;
+}
