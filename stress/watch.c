@@ -91,8 +91,9 @@ static void watch_ticks(struct driver *d, int64_t now)
 	pool_kill(d);
 }
 
-/* A run that is overdue and does not grow is looked at again and again: on a loaded machine it may be waiting for
- * nothing but a CPU. Only what watch_status has seen twice is a hang; the rest has OVERDUE patiences. */
+/* A run that is overdue and does not grow is looked at again and again: on a loaded machine it may be
+ * waiting for nothing but a CPU. Only what watch_status has seen twice is a hang; the rest has OVERDUE
+ * patiences. */
 static void watch_run(struct driver *d, int64_t now)
 {
 	int64_t patience = d->e->cfg.patience_ns, over = now - d->run_from_ns - d->run_ms * MS;
