@@ -90,16 +90,22 @@ void human_tick(struct engine *e, int64_t now)
 	(void)fflush(stdout);
 }
 
+/* What drivers say passes here on its way to a terminal: one line, no control characters. */
 void human_note(struct engine *e, const char *fmt, ...)
 {
+	FILE *to = e->cfg.json ? stderr : stdout;
+	char line[1024];
 	va_list ap;
 
-	clear_live(e);
 	va_start(ap, fmt);
-	(void)vfprintf(e->cfg.json ? stderr : stdout, fmt, ap);
+	(void)vsnprintf(line, sizeof line, fmt, ap);
 	va_end(ap);
-	(void)fputc('\n', e->cfg.json ? stderr : stdout);
-	(void)fflush(stdout);
+	for (char *c = line; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			*c = '?';
+	clear_live(e);
+	(void)fprintf(to, "%s\n", line);
+	(void)fflush(to);
 }
 
 static void show_skips(struct engine *e)

@@ -131,6 +131,9 @@ void pool_fail(struct driver *d, enum fate fate, const char *fmt, ...)
 		va_start(ap, fmt);
 		(void)vsnprintf(d->why, sizeof d->why, fmt, ap);
 		va_end(ap);
+		for (char *c = d->why; *c;
+			c++) /* may quote a driver's bytes: they go to terminals and JSON */
+			*c = *c >= ' ' && *c < 127 ? *c : '?';
 	}
 	pool_leave(d);
 	if (d->pid <= 0 && d->state != ST_GONE)

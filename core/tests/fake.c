@@ -169,6 +169,9 @@ static void run_misbehave(void)
 	case GARBAGE:
 		(void)!write(1, "Hello, world.\n", 14);
 		break;
+	case BINARY:
+		(void)!write(1, "\377\033[2J\0{}\n", 9);
+		break;
 	case EXIT:
 		_exit(0);
 	case LIE_REPLY:

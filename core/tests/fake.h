@@ -29,6 +29,7 @@ enum { ACTORS = 64, LINE = 65536, SLOW_MS = 150 };
 	X(CRASH, "crash", "in run: aborts") \
 	X(CRASH_HELLO, "crash-hello", "early: aborts before hello") \
 	X(GARBAGE, "garbage", "in run: a line that is not JSON") \
+	X(BINARY, "binary", "in run: bytes that would clear a terminal") \
 	X(EXIT, "exit", "in run: exits 0 without a word") \
 	X(DIE, "die", "after `actor`: dies by SIGSEGV") \
 	X(STUCK, "stuck", "run does not end, ticks go on, `done` does not grow") \

@@ -24,6 +24,7 @@ MODES = [
     ("flood-line", 3, "longer than 65536 bytes", 8),
     ("crash", 3, "SIGABRT", 5),
     ("garbage", 3, "not plumb/1: Hello, world.", 5),
+    ("binary", 3, "not plumb/1: ??[2J", 5),
     ("exit", 3, "died unasked: exit status 0", 5),
     ("die", 3, "SIGSEGV", 5),
     ("endless", 3, "does not end", 20),
