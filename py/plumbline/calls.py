@@ -15,7 +15,7 @@ _STANDARD = frozenset("ret errno t_inv t_ret dt_ns token sum tag len canceled".s
 
 
 class DriverError(Exception):
-    """A request that was not carried out. `kind` is the protocol's (proto usage unsupported os timeout canceled crash internal).
+    """A request that was not carried out. `kind` is one of proto usage unsupported os timeout canceled crash internal.
 
     `fields`: the reply's other fields (name, call, limit, definite, hint), or for a dead driver exit, stderr, argv.
     """
@@ -32,7 +32,9 @@ class DriverError(Exception):
     def __str__(self) -> str:
         f = self.fields
         text = f"{self.kind}: {self.msg}"
-        text += "".join(f"; {k} {f[k]}" for k in ("name", "call", "limit", "hint") if f.get(k) and str(f[k]) not in self.msg)
+        text += "".join(
+            f"; {k} {f[k]}" for k in ("name", "call", "limit", "hint") if f.get(k) and str(f[k]) not in self.msg
+        )
         if f.get("exit") is not None and "exit status" not in self.msg and "signal" not in self.msg:
             text += f"; exit status {f['exit']}"
         if f.get("stderr"):
@@ -60,7 +62,9 @@ class Result:
 
     @classmethod
     def of(cls, ok: dict[str, Any]) -> "Result":
-        return cls(**{k: v for k, v in ok.items() if k in _STANDARD}, out={k: v for k, v in ok.items() if k not in _STANDARD})
+        return cls(
+            **{k: v for k, v in ok.items() if k in _STANDARD}, out={k: v for k, v in ok.items() if k not in _STANDARD}
+        )
 
     def before(self, other: "Result") -> bool:
         """It had returned before the other was invoked: the only order that a verdict may rest on."""
@@ -116,12 +120,16 @@ class Pending:
         return Result.of(ok)
 
     def cancel(self, grace_ms: int = 200) -> dict[str, Any]:
-        """Asks the driver to end the call: EINTR, or after grace_ms the actor's death. The call still gets its one reply."""
+        """Asks the driver to end the call: EINTR, or after grace_ms the actor's death. The call still gets a reply."""
         return self._driver.request("cancel", target=self.id, grace_ms=grace_ms, timeout=grace_ms / 1000 + 10)
 
     def _no_answer(self, limit: float) -> DriverError:
         if self._driver._ended:
             return DriverError("crash", f"the driver ended before it answered {self.f()}")
         waited = time.monotonic() - self._begun
-        return DriverError("timeout", f"{self.f()} was not answered within {max(limit, waited):.3g} s",
-                           hint="the driver is hung, or the call blocks: start() it and cancel()", stderr=self._driver.stderr)
+        return DriverError(
+            "timeout",
+            f"{self.f()} was not answered within {max(limit, waited):.3g} s",
+            hint="the driver is hung, or the call blocks: start() it and cancel()",
+            stderr=self._driver.stderr,
+        )

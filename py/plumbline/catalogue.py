@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The clauses, read from conformance/clauses/*.toml: what is promised, where it is written, which rule of a judge speaks for it."""
+"""The clauses of conformance/clauses/*.toml: what is promised, where it is written, which rule speaks for it."""
 from __future__ import annotations
 
 import tomllib
@@ -60,5 +60,14 @@ class Catalogue:
 
 def _clause(raw: dict[str, Any], mechanism: str) -> Clause:
     variant = raw.get("variant", "*")
-    return Clause(raw["id"], mechanism, (variant,) if isinstance(variant, str) else tuple(variant), raw["text"], raw.get("source", ""),
-                  raw.get("level", ""), raw.get("kind", ""), tuple(raw.get("rules", ())), raw.get("status") == "planned")
+    return Clause(
+        raw["id"],
+        mechanism,
+        (variant,) if isinstance(variant, str) else tuple(variant),
+        raw["text"],
+        raw.get("source", ""),
+        raw.get("level", ""),
+        raw.get("kind", ""),
+        tuple(raw.get("rules", ())),
+        raw.get("status") == "planned",
+    )

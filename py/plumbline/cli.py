@@ -22,7 +22,7 @@ EPILOG = """exit codes: 0 every claim held, 1 a claim was violated, 2 usage, 3 b
 
 
 def duration(text: str) -> float:
-    """"60s", "5m", "200ms", "1h": seconds. A unit must be there."""
+    """ "60s", "5m", "200ms", "1h": seconds. A unit must be there."""
     m = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
     if not m:
         raise argparse.ArgumentTypeError(f"{text!r}: a duration carries its unit, as in 60s, 5m or 500ms")
@@ -30,13 +30,22 @@ def duration(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(prog="plumbline", description="Do this system's IPC mechanisms keep their promises, alone and under load?",
-                                  epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = argparse.ArgumentParser(
+        prog="plumbline",
+        description="Do this system's IPC mechanisms keep their promises, alone and under load?",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     top.add_argument("--version", action="version", version=f"plumbline {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument("--drivers", metavar="DIR", help="where plumb-<name> are (default: this build's)")
-    place.add_argument("--target", metavar="PREFIX", default=None, help="command that runs a driver elsewhere, as in 'podman exec -i C'")
+    place.add_argument(
+        "--target",
+        metavar="PREFIX",
+        default=None,
+        help="command that runs a driver elsewhere, as in 'podman exec -i C'",
+    )
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", metavar="-", nargs="?", const="-", help="the result as JSON on stdout")
     results = argparse.ArgumentParser(add_help=False)
@@ -50,21 +59,42 @@ def _parser() -> argparse.ArgumentParser:
     suites.add_argument("--budget", metavar="TIME", type=duration, help="stop the suites after so long, as in 5m")
 
     def add(name: str, what: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        return commands.add_parser(name, help=what, description=what, parents=list(parents), epilog=EPILOG,
-                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+        return commands.add_parser(
+            name,
+            help=what,
+            description=what,
+            parents=list(parents),
+            epilog=EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
 
     add("doctor", "what this machine or target can run, and what lifts each limit", place, as_json)
     add("list", "drivers, variants, capabilities, operations, clauses", place, as_json)
     check = add("drivercheck", "does a driver, in any language, speak plumb/1?", as_json)
     check.add_argument("path", help="the driver's program")
     check.add_argument("--target", metavar="PREFIX", default=None)
-    conform = add("conform", "clause by clause: what holds, what is violated, what is skipped and why", place, as_json, results, suites)
+    conform = add(
+        "conform",
+        "clause by clause: what holds, what is violated, what is skipped and why",
+        place,
+        as_json,
+        results,
+        suites,
+    )
     conform.add_argument("mechanisms", metavar="MECH", nargs="*", help="mq, mutex/robust …; all when none is named")
     stress = add("stress", "hundreds of drivers at once, every round judged", place, as_json, results)
     stress.add_argument("mix", metavar="MECH[/VARIANT]=N", nargs="+")
     _stress_options(stress)
-    add("run", "the main job: conform, then a short stress of everything, then the report", place, as_json, results, suites) \
-        .add_argument("--for", dest="for_s", metavar="TIME", type=duration, default=20.0, help="length of the stress (default 20s)")
+    add(
+        "run",
+        "the main job: conform, then a short stress of everything, then the report",
+        place,
+        as_json,
+        results,
+        suites,
+    ).add_argument(
+        "--for", dest="for_s", metavar="TIME", type=duration, default=20.0, help="length of the stress (default 20s)"
+    )
     report = add("report", "write a run's report.html and junit.xml again", as_json)
     report.add_argument("run", metavar="RUN", help="its folder, its id, or latest")
     report.add_argument("--out", metavar="DIR", help="where run folders are (default: plumbline-results)")
@@ -85,6 +115,7 @@ def _stress_options(p: argparse.ArgumentParser) -> None:
 
 def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
     from . import doctor, drivercheck, jobs  # late: --help and a typo need no rich, no jinja2
+
     if a.json not in (None, "-"):
         raise Trouble(f"--json {a.json}: only `-`, stdout, is known")
     out = Out(quiet=a.json is not None)
@@ -120,7 +151,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as e:  # noqa: BLE001
         if os.environ.get("PLUMBLINE_DEBUG"):
             raise
-        return _complain(f"{type(e).__name__}: {e} (a fault of plumbline itself; PLUMBLINE_DEBUG=1 shows where)", EXIT_BROKEN)
+        return _complain(
+            f"{type(e).__name__}: {e} (a fault of plumbline itself; PLUMBLINE_DEBUG=1 shows where)", EXIT_BROKEN
+        )
     finally:
         flush()
 

@@ -29,25 +29,37 @@ from .wire import Wire, WireError
 
 __all__ = ["Driver", "DriverError", "Pending", "Result"]
 
-HELLO_S = 5.0      # protocol.md: no hello within 5 s is a broken driver
-REPLY_S = 10.0     # control answers within 100 ms; a loaded machine gets slack
-GRACE_S = 5.0      # beyond a call's own watchdog
+HELLO_S = 5.0  # protocol.md: no hello within 5 s is a broken driver
+REPLY_S = 10.0  # control answers within 100 ms; a loaded machine gets slack
+GRACE_S = 5.0  # beyond a call's own watchdog
 STOP_S = (2.0, 2.0, 5.0)  # after `stop`, after EOF, after SIGTERM; then SIGKILL
-EVENTS_MAX = 100_000      # a driver with more events than that floods
+EVENTS_MAX = 100_000  # a driver with more events than that floods
 
 
 class Driver:
-    """One driver process, spoken to. `driver`: a name (looked up in `drivers` or $PLUMBLINE_DRIVERS), a path, or an argv list.
+    """One driver process, spoken to. `driver`: a name (of `drivers` or $PLUMBLINE_DRIVERS), a path, or an argv list.
 
-    `target`: argv prefix, string or list ($PLUMBLINE_TARGET when None). `dir`: where the driver keeps histories and its journal.
+    `target`: argv prefix, string or list ($PLUMBLINE_TARGET when None). `dir`: where histories and the journal go.
     `transcript`: a file that gets every line of both directions. Thread-safe.
     """
 
-    def __init__(self, driver: str | os.PathLike[str] | Sequence[str], *, drivers: str | os.PathLike[str] | None = None,
-                 target: str | Sequence[str] | Target | None = None, run: str | None = None, inst: int = 0, seed: int = 1,
-                 dir: str | os.PathLike[str] | None = None, init: bool = True, tick_ms: int = 1000,
-                 hello_timeout: float = HELLO_S, transcript: str | os.PathLike[str] | None = None,
-                 env: Mapping[str, str] | None = None, stderr: str | os.PathLike[str] | None = None):
+    def __init__(
+        self,
+        driver: str | os.PathLike[str] | Sequence[str],
+        *,
+        drivers: str | os.PathLike[str] | None = None,
+        target: str | Sequence[str] | Target | None = None,
+        run: str | None = None,
+        inst: int = 0,
+        seed: int = 1,
+        dir: str | os.PathLike[str] | None = None,
+        init: bool = True,
+        tick_ms: int = 1000,
+        hello_timeout: float = HELLO_S,
+        transcript: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        stderr: str | os.PathLike[str] | None = None,
+    ):
         self.target = Target.parse(os.environ.get("PLUMBLINE_TARGET", "") if target is None else target)
         self.argv = self.target.command(*_find(driver, drivers))
         self.run_id = run or f"r{os.urandom(3).hex()}"
@@ -65,8 +77,12 @@ class Driver:
         try:
             self._wire = Wire(self.argv, self._line, self._end, env, Path(stderr) if stderr else None)
         except WireError as e:
-            raise DriverError("crash", e.strerror, argv=self.argv,
-                              hint="build it, or say where it is: --drivers DIR, $PLUMBLINE_DRIVERS") from None
+            raise DriverError(
+                "crash",
+                e.strerror,
+                argv=self.argv,
+                hint="build it, or say where it is: --drivers DIR, $PLUMBLINE_DRIVERS",
+            ) from None
         try:
             self._wire.start()
             self._handshake(hello_timeout, init, inst, seed, dir, tick_ms)
@@ -98,7 +114,9 @@ class Driver:
         """Starts n actors: their ids."""
         return self.request("actor", n=n, kind=kind, place=place, timeout=REPLY_S + n * 0.05)["ids"]
 
-    def start(self, actor: int, f: str, on: str | None = None, *, deadline_ms: int | None = None, **args: Any) -> Pending:
+    def start(
+        self, actor: int, f: str, on: str | None = None, *, deadline_ms: int | None = None, **args: Any
+    ) -> Pending:
         """Begins an operation of one actor: Pending at once. `as_=` names a descriptor that it returns."""
         watchdog = (10_000 if deadline_ms is None else deadline_ms) / 1000
         p = self.post("call", timeout=watchdog + GRACE_S, actor=actor, f=f, on=on, deadline_ms=deadline_ms, **args)
@@ -111,7 +129,7 @@ class Driver:
         return self.start(actor, f, on, deadline_ms=deadline_ms, **args).result()
 
     def run(self, *, timeout: float | None = None, **args: Any) -> dict[str, Any]:
-        """Rounds: plan=, on=, ops=, rounds=, for_ms=, start_in_ms=, keep=. `timeout` defaults to for_ms and a minute."""
+        """Rounds: plan=, on=, ops=, rounds=, for_ms=, start_in_ms=. `timeout` defaults to for_ms and a minute."""
         return self.request("run", timeout=timeout or args.get("for_ms", 0) / 1000 + 60, **args)
 
     def status(self) -> dict[str, Any]:
@@ -133,7 +151,7 @@ class Driver:
 
     # waiting
     def wait_blocked(self, actor: int, timeout: float = 5.0) -> bool:
-        """True when `actor` sleeps in its call; False if the call was answered first. DriverError when neither, in time.
+        """True when `actor` sleeps in its call; False if the call was answered first. DriverError when neither.
 
         Where the driver cannot tell (status says rung "none") it is True after a bounded number of looks at a call that
         stays unanswered: that costs power, not soundness, as verdicts come from stamps.
@@ -156,7 +174,9 @@ class Driver:
             if looks >= 40:
                 return True
             if time.monotonic() > deadline:
-                raise DriverError("timeout", f"actor {actor} was not seen blocked in {p.f()} for {timeout:g} s; status says {me}")
+                raise DriverError(
+                    "timeout", f"actor {actor} was not seen blocked in {p.f()} for {timeout:g} s; status says {me}"
+                )
             p.wait(pause)
             pause = min(pause * 2, 0.02)
         return False
@@ -168,7 +188,7 @@ class Driver:
             return list(self._events)
 
     def wait_event(self, ev: str, /, timeout: float = 5.0, since: int = 0, **match: Any) -> dict[str, Any]:
-        """The first event `ev`, at or after index `since` of .events, whose fields equal `match`. DriverError in time."""
+        """The first event `ev`, at or after index `since` of .events, whose fields equal `match`."""
         seen, deadline = since, time.monotonic() + timeout
         with self._cond:
             while True:
@@ -263,8 +283,17 @@ class Driver:
         if protocol.VERSION not in self.hello["proto"]:
             raise self._death(f"it speaks versions {self.hello['proto']}, this client {protocol.VERSION}", kind="proto")
         t0 = time.monotonic_ns() if self.target.native else None
-        ok = self.request("init", proto=protocol.VERSION, run=self.run_id, inst=inst, seed=protocol.u64(seed), t0=t0,
-                          dir=os.fspath(dir) if dir else None, tick_ms=tick_ms, timeout=HELLO_S)
+        ok = self.request(
+            "init",
+            proto=protocol.VERSION,
+            run=self.run_id,
+            inst=inst,
+            seed=protocol.u64(seed),
+            t0=t0,
+            dir=os.fspath(dir) if dir else None,
+            tick_ms=tick_ms,
+            timeout=HELLO_S,
+        )
         self.caps = ok.get("caps", [])
 
     def _send(self, ident: int, message: dict[str, Any]) -> None:
@@ -306,7 +335,9 @@ class Driver:
                 self._event(message) if "ev" in message else self._reply(message)
         except protocol.FrameError as e:
             half = not raw.endswith(b"\n")
-            self._fail(f"half a line at its end: {e}" if half else f"it broke the protocol: {e}", "crash" if half else "proto")
+            self._fail(
+                f"half a line at its end: {e}" if half else f"it broke the protocol: {e}", "crash" if half else "proto"
+            )
 
     def _event(self, message: dict[str, Any]) -> None:
         if len(self._events) >= EVENTS_MAX:
@@ -320,8 +351,10 @@ class Driver:
         p = self._pending.pop(message["re"], None)
         if p is None:
             again = message["re"] in self._answered
-            raise protocol.FrameError(f"{'a second' if again else 'a'} reply to request {message['re']}"
-                                      + ("" if again else ", which nobody made"))
+            raise protocol.FrameError(
+                f"{'a second' if again else 'a'} reply to request {message['re']}"
+                + ("" if again else ", which nobody made")
+            )
         self._answered.add(p.id)
         p.set(message)
         self._cond.notify_all()
@@ -339,7 +372,9 @@ class Driver:
             said_bye = any(e["ev"] == "bye" for e in self._events[-4:])
         status = self._wire.exit_status(0.5)
         if not self._fatal and not (said_bye and status == 0) and not self._stopping:
-            self._fail(f"it ended unasked with {_status(status)}" if status is not None else "it closed its stdout", "crash")
+            self._fail(
+                f"it ended unasked with {_status(status)}" if status is not None else "it closed its stdout", "crash"
+            )
         with self._cond:
             self._ended = True
             self._cond.notify_all()
@@ -359,5 +394,7 @@ def _find(driver: Any, drivers: Any) -> list[str]:
         return [name]
     folder = drivers or os.environ.get("PLUMBLINE_DRIVERS")
     if not folder:
-        raise DriverError("usage", f"where is the driver {name!r}?", hint="drivers=DIR, $PLUMBLINE_DRIVERS, or a path with a slash")
+        raise DriverError(
+            "usage", f"where is the driver {name!r}?", hint="drivers=DIR, $PLUMBLINE_DRIVERS, or a path with a slash"
+        )
     return [os.path.join(folder, f"plumb-{name}")]

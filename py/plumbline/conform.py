@@ -64,14 +64,36 @@ def check_mechanisms(chosen: list[str], names: list[str]) -> None:
             raise Trouble(f"no mechanism {c!r}; there are: {' '.join(names)}")
 
 
-def run(out: Out, places: Places, folder: RunFolder, target: Target, chosen: list[str], *, keyword: str = "", shard: str = "",
-        expectations: str | None = None, budget_s: float | None = None, jobs: str = "auto") -> Conform:
+def run(
+    out: Out,
+    places: Places,
+    folder: RunFolder,
+    target: Target,
+    chosen: list[str],
+    *,
+    keyword: str = "",
+    shard: str = "",
+    expectations: str | None = None,
+    budget_s: float | None = None,
+    jobs: str = "auto",
+) -> Conform:
     """Runs the suites and gathers what they found. Trouble only for bad input; all else is in the answer."""
     known = Catalogue.load(places.conformance / "clauses")
     expected = expect.load(expectations, known.by_id)
     check_mechanisms(chosen, places.need_drivers())
-    argv = [sys.executable, "-m", "pytest", str(places.conformance), "-q", "--no-header", "-p", "plumbline.selection",
-            "-p", "no:cacheprovider", "--tb=short"]
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(places.conformance),
+        "-q",
+        "--no-header",
+        "-p",
+        "plumbline.selection",
+        "-p",
+        "no:cacheprovider",
+        "--tb=short",
+    ]
     argv += ["-n", jobs] if importlib.util.find_spec("xdist") and jobs != "0" else []
     argv += ["-k", keyword] if keyword else []
     begun = time.monotonic()
@@ -87,13 +109,23 @@ def _environment(places: Places, folder: RunFolder, target: Target, chosen: list
     path = str(Path(__file__).resolve().parents[1])
     here = folder.path.resolve()
     kept = {k: v for k, v in os.environ.items() if k != "PYTEST_XDIST_WORKER"}
-    return {**kept, "PLUMBLINE_RESULTS": str(here / RESULTS), "PLUMBLINE_DRIVERS": str(places.drivers.resolve()),
-            "PLUMBLINE_TARGET": "" if not target.argv else str(target), "PLUMBLINE_RUN_DIR": str(here), "PLUMBLINE_RUN": folder.run,
-            "PLUMBLINE_MECH": " ".join(chosen), "PLUMBLINE_SHARD": shard, "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH")]))}
+    return {
+        **kept,
+        "PLUMBLINE_RESULTS": str(here / RESULTS),
+        "PLUMBLINE_DRIVERS": str(places.drivers.resolve()),
+        "PLUMBLINE_TARGET": "" if not target.argv else str(target),
+        "PLUMBLINE_RUN_DIR": str(here),
+        "PLUMBLINE_RUN": folder.run,
+        "PLUMBLINE_MECH": " ".join(chosen),
+        "PLUMBLINE_SHARD": shard,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH")])),
+    }
 
 
-def _pytest(out: Out, folder: RunFolder, argv: list[str], env: dict[str, str], budget_s: float | None) -> tuple[int, bool]:
+def _pytest(
+    out: Out, folder: RunFolder, argv: list[str], env: dict[str, str], budget_s: float | None
+) -> tuple[int, bool]:
     """pytest's exit status, and whether it was interrupted. Its output goes to conform.log."""
     try:
         log = open(folder.path / "conform.log", "wb")
@@ -101,14 +133,18 @@ def _pytest(out: Out, folder: RunFolder, argv: list[str], env: dict[str, str], b
         raise Trouble(f"cannot write {folder.path}/conform.log: {e.strerror}", EXIT_BROKEN) from None
     begun, interrupted = time.monotonic(), False
     with log, out.watch() as watch:
-        child = subprocess.Popen(tied(argv), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env, process_group=0)
+        child = subprocess.Popen(
+            tied(argv), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env, process_group=0
+        )
         try:
             while (status := _wait(child, 0.5)) is None:
                 tally = counts(gather(folder))
                 words = ", ".join(f"{n} {o}" for o, n in tally.items() if n) or "collecting"
                 watch.show(Text(f"conform  {time.monotonic() - begun:4.0f} s  {words}"), f"conform: {words}")
                 if budget_s and time.monotonic() - begun > budget_s:
-                    out.warn(f"conform: the budget of {budget_s:g} s is used up; what has not run counts as interrupted")
+                    out.warn(
+                        f"conform: the budget of {budget_s:g} s is used up; what has not run counts as interrupted"
+                    )
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
             interrupted, status = True, _interrupt(child)
@@ -157,7 +193,11 @@ def _trouble(status: int, records: list[Record], folder: RunFolder) -> str:
         tail = (folder.path / "conform.log").read_text(errors="replace").strip().splitlines()[-12:]
     except OSError:
         tail = []
-    what = {1: "a test failed without leaving a result", 2: "pytest was interrupted or could not collect", 4: "pytest refused its options"}
+    what = {
+        1: "a test failed without leaving a result",
+        2: "pytest was interrupted or could not collect",
+        4: "pytest refused its options",
+    }
     return f"{what.get(status, f'pytest ended with {status}')}; see {folder.path}/conform.log\n  " + "\n  ".join(tail)
 
 
@@ -184,7 +224,11 @@ def show(out: Out, c: Conform) -> None:
         text = {r.clause: r.text for r in part}
         columns = [c.split("/")[-1] for c in columns]
         out.say(mech, "bold")
-        out.table([*columns, "promise"], [[*row, _cut(text[plain(row[0])], 140 if out.live else 90)] for row in rows], cut=True)
+        out.table(
+            [*columns, "promise"],
+            [[*row, _cut(text[plain(row[0])], 140 if out.live else 90)] for row in rows],
+            cut=True,
+        )
         out.say()
     for r in c.against:
         out.say(f"VIOLATED {r.clause} {r.mechanism}/{r.variant}: {r.text}", "bold red")
@@ -211,10 +255,15 @@ def summary(c: Conform) -> str:
     tally = counts(c.records)
     expected = sum(cell.outcome == "violated" and not cell.speaker.counts_against for cell in cells(c.records).values())
     clauses = len({r.clause for r in c.records})
-    words = ", ".join(f"{tally[o]} {o}" + (f" ({expected} expected)" if o == "violated" and expected else "") for o in OUTCOMES if tally[o])
-    return f"conform: {plural(clauses, 'clause')} in {plural(len(c.records), 'test')}: {words or 'nothing ran'} ({c.seconds:.1f} s)"
+    words = ", ".join(
+        f"{tally[o]} {o}" + (f" ({expected} expected)" if o == "violated" and expected else "")
+        for o in OUTCOMES
+        if tally[o]
+    )
+    what = f"{plural(clauses, 'clause')} in {plural(len(c.records), 'test')}"
+    return f"conform: {what}: {words or 'nothing ran'} ({c.seconds:.1f} s)"
 
 
 def _cut(text: str, width: int) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= width else text[:width - 1] + "…"
+    return text if len(text) <= width else text[: width - 1] + "…"

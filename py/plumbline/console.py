@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where text goes: rich on a terminal, plain lines elsewhere. NO_COLOR is honoured; with --json - only JSON is on stdout."""
+"""Where text goes: rich on a terminal, plain lines elsewhere. NO_COLOR is honoured; with --json stdout is JSON."""
 from __future__ import annotations
 
 import sys
@@ -12,8 +12,15 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-MARKS = {"held": ("ok", "green"), "violated": ("VIOLATED", "bold red"), "skipped": ("skip", "dim"), "broken": ("BROKEN", "bold magenta"),
-         "unknown": ("unknown", "yellow"), "interrupted": ("interrupted", "yellow"), "": ("", "")}
+MARKS = {
+    "held": ("ok", "green"),
+    "violated": ("VIOLATED", "bold red"),
+    "skipped": ("skip", "dim"),
+    "broken": ("BROKEN", "bold magenta"),
+    "unknown": ("unknown", "yellow"),
+    "interrupted": ("interrupted", "yellow"),
+    "": ("", ""),
+}
 PLAIN_EVERY_S = 10.0
 _NARROW = 28  # a column with no longer text is never folded
 
@@ -33,8 +40,10 @@ class Out:
     def warn(self, text: str) -> None:
         Console(stderr=True, highlight=False, soft_wrap=True).print(Text(text), style="yellow")
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = (), cut: bool = False) -> None:
-        """A table on a terminal; aligned columns elsewhere. `cut`: on a terminal the last column gives way, a line a row."""
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[Any]], right: Sequence[int] = (), cut: bool = False
+    ) -> None:
+        """A table on a terminal; aligned columns elsewhere. `cut`: on a terminal the last column gives way."""
         if self.live:
             self.console.print(grid(columns, self._fit(columns, rows) if cut else rows, right), soft_wrap=False)
             return
@@ -48,7 +57,7 @@ class Out:
         """The rows with their last cell cut to what the screen leaves it, 20 at least."""
         others = sum(max(len(plain(row[i])) for row in [columns, *rows]) + 3 for i in range(len(columns) - 1))
         room = max(20, self.console.width - others - 2)
-        return [[*row[:-1], t if len(t := plain(row[-1])) <= room else t[:room - 1] + "…"] for row in rows]
+        return [[*row[:-1], t if len(t := plain(row[-1])) <= room else t[: room - 1] + "…"] for row in rows]
 
     def watch(self) -> "Watch":
         return Watch(self)

@@ -17,14 +17,25 @@ from .target import Target
 
 def facts(places: Places, target: Target) -> dict[str, Any]:
     """Everything doctor knows, as data: the same for --json and for people."""
-    return {"target": str(target), "native": target.native, "drivers": [_driver(k) for k in ask(places, target)],
-            "environment": machine.environment(), "modules": machine.modules(),
-            "limits": [vars(limit) for limit in machine.limits()]}
+    return {
+        "target": str(target),
+        "native": target.native,
+        "drivers": [_driver(k) for k in ask(places, target)],
+        "environment": machine.environment(),
+        "modules": machine.modules(),
+        "limits": [vars(limit) for limit in machine.limits()],
+    }
 
 
 def _driver(k: Known) -> dict[str, Any]:
-    return {"name": k.name, "path": str(k.path), "build": k.build, "title": k.hello.get("title", ""), "why": k.why,
-            "variants": [{f: v.get(f) for f in ("name", "model", "supported", "why", "caps")} for v in k.variants]}
+    return {
+        "name": k.name,
+        "path": str(k.path),
+        "build": k.build,
+        "title": k.hello.get("title", ""),
+        "why": k.why,
+        "variants": [{f: v.get(f) for f in ("name", "model", "supported", "why", "caps")} for v in k.variants],
+    }
 
 
 def doctor(out: Out, places: Places, target: Target, as_json: bool) -> int:
@@ -40,17 +51,27 @@ def doctor(out: Out, places: Places, target: Target, as_json: bool) -> int:
         out.say(f"target        {target}  (drivers are asked there; what follows them describes this machine)")
     _show_drivers(out, places, f["drivers"])
     out.say()
-    rows = [("kernel", f"{env['kernel']} {env['machine']}  {env['version']}"), ("libc", env["libc"]),
-            ("cpus", f"{env['cpus']}  {env['model']}"), ("clock", env["clocksource"] or "unknown"),
-            ("container", env["container"] or "none seen"), ("uid", str(env["uid"])), ("capabilities", _caps(env["capabilities"])),
-            ("namespaces", " ".join(v for v in env["namespaces"].values() if v)),
-            ("observer", f"rung {env['rung']}: " + RUNG[env["rung"]]), *env["mounts"].items(),
-            ("python", env["python"] + "  " + " ".join(f"{k} {v or 'MISSING'}" for k, v in f["modules"].items()))]
+    rows = [
+        ("kernel", f"{env['kernel']} {env['machine']}  {env['version']}"),
+        ("libc", env["libc"]),
+        ("cpus", f"{env['cpus']}  {env['model']}"),
+        ("clock", env["clocksource"] or "unknown"),
+        ("container", env["container"] or "none seen"),
+        ("uid", str(env["uid"])),
+        ("capabilities", _caps(env["capabilities"])),
+        ("namespaces", " ".join(v for v in env["namespaces"].values() if v)),
+        ("observer", f"rung {env['rung']}: " + RUNG[env["rung"]]),
+        *env["mounts"].items(),
+        ("python", env["python"] + "  " + " ".join(f"{k} {v or 'MISSING'}" for k, v in f["modules"].items())),
+    ]
     for name, text in rows:
         out.say(f"{name:<13} {text}")
     out.say()
-    out.table(["limit", "value", "lifted by", "what it bounds"], [[x["name"], x["value"], x["lift"].split(" N")[0].split(f" {x['name']}")[0], x["means"]]
-                                                                  for x in f["limits"]], right=[1])
+    out.table(
+        ["limit", "value", "lifted by", "what it bounds"],
+        [[x["name"], x["value"], x["lift"].split(" N")[0].split(f" {x['name']}")[0], x["means"]] for x in f["limits"]],
+        right=[1],
+    )
     if any("CAP_SYS_RESOURCE" in x["lift"] for x in f["limits"]):
         out.say("a limit that is at its hard value is raised by a process with CAP_SYS_RESOURCE only")
     out.say()
@@ -58,8 +79,11 @@ def doctor(out: Out, places: Places, target: Target, as_json: bool) -> int:
     return EXIT_HELD if runs else EXIT_BROKEN
 
 
-RUNG = {"syscall": "a waiting actor's system call is seen", "stat": "only that it sleeps is seen; verdicts stay sound, some tests lose power",
-        "none": "nothing is seen; verdicts stay sound, tests of blocking lose power"}
+RUNG = {
+    "syscall": "a waiting actor's system call is seen",
+    "stat": "only that it sleeps is seen; verdicts stay sound, some tests lose power",
+    "none": "nothing is seen; verdicts stay sound, tests of blocking lose power",
+}
 
 
 def _caps(names: list[str]) -> str:
@@ -71,14 +95,23 @@ def _caps(names: list[str]) -> str:
 
 def _show_drivers(out: Out, places: Places, drivers: list[dict[str, Any]]) -> None:
     if not drivers:
-        out.say(f"drivers       none in {places.drivers}: build first (ninja -C build), or say --drivers DIR", "bold red")
+        out.say(
+            f"drivers       none in {places.drivers}: build first (ninja -C build), or say --drivers DIR", "bold red"
+        )
     rows = []
     for d in drivers:
         if d["why"]:
             rows.append([d["name"], d["build"], mark("broken"), d["why"]])
         for v in d["variants"] if not d["why"] else ():
             ok = v["supported"] is not False
-            rows.append([d["name"] + "/" + v["name"], d["build"], mark("held" if ok else "skipped"), d["title"] if ok else v["why"] or "not supported"])
+            rows.append(
+                [
+                    d["name"] + "/" + v["name"],
+                    d["build"],
+                    mark("held" if ok else "skipped"),
+                    d["title"] if ok else v["why"] or "not supported",
+                ]
+            )
     if rows:
         out.table(["driver", "build", "here", ""], rows)
 
@@ -88,8 +121,17 @@ def listing(out: Out, places: Places, target: Target, as_json: bool) -> int:
     known = ask(places, target, places.need_drivers())
     clauses = Catalogue.load(places.conformance / "clauses")
     if as_json:
-        json.dump({"drivers": [{**_driver(k), "ops": k.hello.get("ops", {}), "open": k.hello.get("open", {})} for k in known],
-                   "catalogue": clauses.version, "clauses": [vars(c) for c in clauses]}, sys.stdout, indent=1)
+        json.dump(
+            {
+                "drivers": [
+                    {**_driver(k), "ops": k.hello.get("ops", {}), "open": k.hello.get("open", {})} for k in known
+                ],
+                "catalogue": clauses.version,
+                "clauses": [vars(c) for c in clauses],
+            },
+            sys.stdout,
+            indent=1,
+        )
         print()
         return EXIT_HELD
     for k in known:
@@ -104,7 +146,10 @@ def listing(out: Out, places: Places, target: Target, as_json: bool) -> int:
     for mech in dict.fromkeys(c.mechanism for c in clauses):
         mine = [c for c in clauses if c.mechanism == mech]
         out.say(f"{mech}: {plural(len(mine), 'clause')}, {sum(not c.planned for c in mine)} tested", "bold")
-        out.table(["id", "variant", "level", "kind", "promise"],
-                  [[c.id, ",".join(c.variants), c.level, "planned" if c.planned else c.kind, c.text] for c in mine], cut=True)
+        out.table(
+            ["id", "variant", "level", "kind", "promise"],
+            [[c.id, ",".join(c.variants), c.level, "planned" if c.planned else c.kind, c.text] for c in mine],
+            cut=True,
+        )
         out.say()
     return EXIT_HELD

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""plumbline drivercheck PATH: does a driver, in any language, speak plumb/1? Named checks, each on a process of its own."""
+"""plumbline drivercheck PATH: does a driver, in any language, speak plumb/1? Each check has a process of its own."""
 from __future__ import annotations
 
 import json
@@ -24,9 +24,11 @@ CHECKS: dict[str, tuple[Callable[[Make], None], str]] = {}
 
 def check(name: str) -> Callable[[Callable[[Make], None]], Callable[[Make], None]]:
     """Registers a check; its docstring is what is claimed."""
+
     def keep(f: Callable[[Make], None]) -> Callable[[Make], None]:
         CHECKS[name] = (f, " ".join((f.__doc__ or "").split()))
         return f
+
     return keep
 
 
@@ -49,7 +51,15 @@ def _hello(make: Make) -> None:
 def _init(make: Make) -> None:
     """init with version 1 is accepted and grants capabilities"""
     with make(init=False) as s:
-        ok = s.ok("init", proto=1, run="check", inst=0, seed="0xffffffffffffffff", tick_ms=1000, unknown_field=[1, {"a": None}])
+        ok = s.ok(
+            "init",
+            proto=1,
+            run="check",
+            inst=0,
+            seed="0xffffffffffffffff",
+            tick_ms=1000,
+            unknown_field=[1, {"a": None}],
+        )
         expect(isinstance(ok.get("caps"), list), f"init's ok carries no caps: {ok}")
 
 
@@ -92,7 +102,8 @@ def _bad_line(line: bytes, what: str) -> Callable[[Make], None]:
             expect(not stray, f"it was taken for a request: {stray[:1]}")
             seen = sum("re" in m and m["re"] is None for m in s.messages)
             expect(seen == 1, f"it was answered {seen} times")
-    run.__doc__ = f"{what}: one answer `proto` with \"re\":null, and the next line is read"
+
+    run.__doc__ = f'{what}: one answer `proto` with "re":null, and the next line is read'
     return run
 
 
@@ -172,7 +183,10 @@ def _call(make: Make) -> None:
         expect(r["t_inv"] <= r["t_ret"], f"it returned before it was invoked: {r}")
         _errno_fits(r)
         if s.hello["ops"][f]["role"] == "put" and r["ret"] >= 0:
-            expect(isinstance(r.get("token"), str) and isinstance(r.get("sum"), str), f"a put carries token and sum as strings: {r}")
+            expect(
+                isinstance(r.get("token"), str) and isinstance(r.get("sum"), str),
+                f"a put carries token and sum as strings: {r}",
+            )
 
 
 @check("call-wrong")
@@ -201,7 +215,10 @@ def _argument_range(make: Make) -> None:
 
 def _errno_fits(r: dict[str, Any]) -> None:
     if r["ret"] < 0:
-        expect(r.get("errno") in protocol.ERRNO_NAMES, f"ret {r['ret']} with errno {r.get('errno')!r}, which is no name of <errno.h>")
+        expect(
+            r.get("errno") in protocol.ERRNO_NAMES,
+            f"ret {r['ret']} with errno {r.get('errno')!r}, which is no name of <errno.h>",
+        )
     else:
         expect(r.get("errno") is None, f"ret {r['ret']} and yet errno {r.get('errno')!r}")
 
@@ -301,8 +318,14 @@ def run(argv: list[str], only: Collection[str] = ()) -> list[Outcome]:
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as e:
             out.append(Outcome(name, claim, "violated", f"its answer cannot be understood: {type(e).__name__} {e}"))
         impure += [f"during {name}: {line}" for s in made for line in s.impure]
-    out.append(Outcome("stdout", "every line of stdout, in all checks, is a message of the protocol", "violated" if impure else "held",
-                       impure[0] if impure else ""))
+    out.append(
+        Outcome(
+            "stdout",
+            "every line of stdout, in all checks, is a message of the protocol",
+            "violated" if impure else "held",
+            impure[0] if impure else "",
+        )
+    )
     return out
 
 
@@ -330,7 +353,11 @@ def command(out: Out, path: str, target: Target, as_json: bool) -> int:
         raise Trouble(e.strerror) from None
     bad = [r for r in results if r.outcome == "violated"]
     if as_json:
-        json.dump({"driver": path, "verdict": "violated" if bad else "held", "checks": [vars(r) for r in results]}, sys.stdout, indent=1)
+        json.dump(
+            {"driver": path, "verdict": "violated" if bad else "held", "checks": [vars(r) for r in results]},
+            sys.stdout,
+            indent=1,
+        )
         print()
         return EXIT_VIOLATED if bad else EXIT_HELD
     out.table(["check", "", "claim"], [[r.name, mark(r.outcome), r.claim] for r in results])
@@ -338,6 +365,8 @@ def command(out: Out, path: str, target: Target, as_json: bool) -> int:
         if r.detail:
             out.say(f"{r.outcome} {r.name}: {r.detail}", "bold red" if r.outcome == "violated" else None)
     held = sum(r.outcome == "held" for r in results)
-    out.say(f"{path} {'does not speak' if bad else 'speaks'} plumb/1: {held} of {plural(len(results), 'check')} held"
-            + (f", {len(bad)} failed" if bad else ""))
+    out.say(
+        f"{path} {'does not speak' if bad else 'speaks'} plumb/1: {held} of {plural(len(results), 'check')} held"
+        + (f", {len(bad)} failed" if bad else "")
+    )
     return EXIT_VIOLATED if bad else EXIT_HELD

@@ -44,7 +44,9 @@ def ask(places: Places, target: Target, names: list[str] | None = None) -> list[
 def _hello(name: str, path: Path, target: Target) -> Known:
     known = Known(name, path)
     try:
-        r = subprocess.run(target.command(path, "--hello"), stdin=subprocess.DEVNULL, capture_output=True, timeout=HELLO_S)
+        r = subprocess.run(
+            target.command(path, "--hello"), stdin=subprocess.DEVNULL, capture_output=True, timeout=HELLO_S
+        )
     except subprocess.TimeoutExpired:
         known.why = f"no hello within {HELLO_S:g} s"
         return known

@@ -57,7 +57,9 @@ def _entry(e: dict, where: str, ids: set[str]) -> Expectation:
     if not isinstance(e, dict) or not isinstance(e.get("clause"), str):
         raise Trouble(f"{where}: `clause` is missing")
     if unknown := set(e) - _FIELDS:
-        raise Trouble(f"{where} ({e['clause']}): unknown field {sorted(unknown)[0]!r}; known are {' '.join(sorted(_FIELDS))}")
+        raise Trouble(
+            f"{where} ({e['clause']}): unknown field {sorted(unknown)[0]!r}; known are {' '.join(sorted(_FIELDS))}"
+        )
     if ids and e["clause"] not in ids:
         raise Trouble(f"{where}: no clause {e['clause']!r} in the catalogue; `plumbline list` shows them")
     if e.get("outcome") not in OUTCOMES:
@@ -70,8 +72,14 @@ def _entry(e: dict, where: str, ids: set[str]) -> Expectation:
         raise Trouble(f"{where} ({e['clause']}): expires is a date, as in 2027-01-31")
     if isinstance(expires, datetime.datetime):
         expires = expires.date()
-    return Expectation(e["clause"], (variant,) if isinstance(variant, str) else tuple(variant), e["outcome"], e["reason"],
-                       e.get("link", ""), expires)
+    return Expectation(
+        e["clause"],
+        (variant,) if isinstance(variant, str) else tuple(variant),
+        e["outcome"],
+        e["reason"],
+        e.get("link", ""),
+        expires,
+    )
 
 
 def apply(records: list[Record], expected: list[Expectation]) -> list[str]:

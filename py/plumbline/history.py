@@ -42,15 +42,15 @@ class Head:
     incarnation: int
     inst: int
     round: int
-    records: int    # published
-    capacity: int   # payloads the object holds at most, 0 unknown
+    records: int  # published
+    capacity: int  # payloads the object holds at most, 0 unknown
     seed: int
     t0: int
     pid: int
     caps: int
     flags: tuple[str, ...]
     ops: tuple[tuple[str, str, int], ...]  # name, role, how
-    foreign: bool   # written in the other byte order
+    foreign: bool  # written in the other byte order
 
 
 @dataclass(frozen=True)
@@ -108,17 +108,62 @@ def _head(path: str | Path, data: bytes) -> tuple[Head, str]:
     order = {b"\x04\x03\x02\x01": "<", b"\x01\x02\x03\x04": ">"}.get(data[12:16])
     if order is None:
         raise HistoryError(f"{path}: its byte order mark is neither of the two")
-    (_, version, _, head_size, rec_size, records, capacity, seed, t0, inst, rnd, caps, flags, pid, actor, incarnation, model, nops, driver,
-     variant, run, clock) = struct.unpack_from(order + _HEAD, data)
+    (
+        _,
+        version,
+        _,
+        head_size,
+        rec_size,
+        records,
+        capacity,
+        seed,
+        t0,
+        inst,
+        rnd,
+        caps,
+        flags,
+        pid,
+        actor,
+        incarnation,
+        model,
+        nops,
+        driver,
+        variant,
+        run,
+        clock,
+    ) = struct.unpack_from(order + _HEAD, data)
     if (version, head_size, rec_size) != (VERSION, HEAD, REC):
-        raise HistoryError(f"{path}: version {version} with records of {rec_size} bytes; this reader knows version {VERSION}")
+        raise HistoryError(
+            f"{path}: version {version} with records of {rec_size} bytes; this reader knows version {VERSION}"
+        )
     at, size = struct.calcsize("<" + _HEAD), struct.calcsize("<" + _OP)
     ops = []
     for i in range(min(nops, _OPS)):
         name, role, _, how = struct.unpack_from(order + _OP, data, at + i * size)
         ops.append((_text(name), _pick(ROLES, role), how))
-    return Head(_text(driver), _text(variant), _text(run), _text(clock), _pick(MODELS, model), actor, incarnation, inst, rnd, records, capacity, seed,
-                t0, pid, caps, tuple(n for bit, n in FLAGS.items() if flags & bit), tuple(ops), _foreign(order)), order
+    return (
+        Head(
+            _text(driver),
+            _text(variant),
+            _text(run),
+            _text(clock),
+            _pick(MODELS, model),
+            actor,
+            incarnation,
+            inst,
+            rnd,
+            records,
+            capacity,
+            seed,
+            t0,
+            pid,
+            caps,
+            tuple(n for bit, n in FLAGS.items() if flags & bit),
+            tuple(ops),
+            _foreign(order),
+        ),
+        order,
+    )
 
 
 def _foreign(order: str) -> bool:
@@ -132,14 +177,39 @@ def _records(data: bytes, head: Head, order: str) -> Iterator[Record]:
         if data[at + 7] == 5:
             _, _, kind, _, length, offset, token, total, raw = struct.unpack_from(order + _MORE, data, at)
             if last:
-                last.more.append(More(EXTENTS.get(kind, str(kind)), length, offset, token, total, raw[:min(length, 36)] if kind != 1 else b""))
+                last.more.append(
+                    More(
+                        EXTENTS.get(kind, str(kind)),
+                        length,
+                        offset,
+                        token,
+                        total,
+                        raw[: min(length, 36)] if kind != 1 else b"",
+                    )
+                )
             continue
-        seq, actor, op, state, t_inv, t_ret, ret, err, handle, token, tag, check, length = struct.unpack_from(order + _REC, data, at)
+        seq, actor, op, state, t_inv, t_ret, ret, err, handle, token, tag, check, length = struct.unpack_from(
+            order + _REC, data, at
+        )
         f, role = _operation(head, actor, op)
         if last:
             yield last
-        last = Record(seq, actor, f, role, STATES.get(state, str(state)), t_inv, t_ret, ret,
-                      errno.errorcode.get(err, str(err)) if state == 3 else None, handle, token, tag, check, length)
+        last = Record(
+            seq,
+            actor,
+            f,
+            role,
+            STATES.get(state, str(state)),
+            t_inv,
+            t_ret,
+            ret,
+            errno.errorcode.get(err, str(err)) if state == 3 else None,
+            handle,
+            token,
+            tag,
+            check,
+            length,
+        )
     if last:
         yield last
 

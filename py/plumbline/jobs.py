@@ -78,7 +78,13 @@ class Job:
             self._doctor(known)
             self._conform([])
             if not self.done_conform.interrupted:
-                self.mix = [f"{k.name}/{v['name']}={EACH}" for k in known if not k.why for v in k.variants if v.get("supported") is not False]
+                self.mix = [
+                    f"{k.name}/{v['name']}={EACH}"
+                    for k in known
+                    if not k.why
+                    for v in k.variants
+                    if v.get("supported") is not False
+                ]
                 self.args.seed, self.args.fault = self.seed, ["kill:2/s"]
                 if self.mix:
                     self._stress(stress.options(self.args))
@@ -90,23 +96,42 @@ class Job:
 
     def _doctor(self, known: list[Any]) -> None:
         env = machine.environment()
-        self.out.say(f"machine  {env['kernel']} {env['machine']}, {env['libc']}, {plural(env['cpus'], 'CPU')}; target: {self.target}")
+        self.out.say(
+            f"machine  {env['kernel']} {env['machine']}, {env['libc']}, {plural(env['cpus'], 'CPU')}; "
+            f"target: {self.target}"
+        )
         for k in known:
             here = [v["name"] for v in k.variants if v.get("supported") is not False]
-            self.out.say(f"driver   {k.name}: {', '.join(here) if here else 'nothing'}{'; BROKEN: ' + k.why if k.why else ''}")
+            self.out.say(
+                f"driver   {k.name}: {', '.join(here) if here else 'nothing'}{'; BROKEN: ' + k.why if k.why else ''}"
+            )
 
     def _conform(self, chosen: list[str]) -> None:
         a = self.args
         self.folder.event("conform", state="started")
-        self.done_conform = suites.run(self.out, self.places, self.folder, self.target, chosen, keyword=a.keyword, shard=self.shard,
-                                       expectations=a.expect, budget_s=a.budget, jobs=a.jobs)
+        self.done_conform = suites.run(
+            self.out,
+            self.places,
+            self.folder,
+            self.target,
+            chosen,
+            keyword=a.keyword,
+            shard=self.shard,
+            expectations=a.expect,
+            budget_s=a.budget,
+            jobs=a.jobs,
+        )
         suites.show(self.out, self.done_conform)
-        self.folder.event("conform", state="ended", verdict=self.done_conform.verdict, counts=counts(self.done_conform.records))
+        self.folder.event(
+            "conform", state="ended", verdict=self.done_conform.verdict, counts=counts(self.done_conform.records)
+        )
 
     def _stress(self, opts: list[str]) -> None:
         self.out.say(f"stress: {' '.join(self.mix)} {' '.join(opts)}")
         self.folder.event("stress", state="started", mix=self.mix, seed=self.seed)
-        self.done_stress = s = stress.run(self.out, self.places, self.target, self.mix, opts, self.folder.path / stress.FOLDER)
+        self.done_stress = s = stress.run(
+            self.out, self.places, self.target, self.mix, opts, self.folder.path / stress.FOLDER
+        )
         self.folder.event("stress", state="ended", exit=s.exit)
         if s.exit == 2:
             raise Trouble("\n".join(s.stderr) or "plumb-stress refused its arguments")
@@ -122,8 +147,15 @@ class Job:
         violated = self._violations()
         self.folder.write_json("env.json", machine.environment() | {"target": str(self.target)})
         if self.done_conform:
-            self.folder.write_json("conform.json", {"records": [vars(r) for r in self.done_conform.records], "news": self.done_conform.news,
-                                                    "trouble": self.done_conform.trouble, "seconds": self.done_conform.seconds})
+            self.folder.write_json(
+                "conform.json",
+                {
+                    "records": [vars(r) for r in self.done_conform.records],
+                    "news": self.done_conform.news,
+                    "trouble": self.done_conform.trouble,
+                    "seconds": self.done_conform.seconds,
+                },
+            )
         summary = self._summary(violated)
         self.folder.write_json("run.json", summary)
         sentence, path = finish(self.folder)
@@ -145,11 +177,35 @@ class Job:
         out = []
         for r in self.done_conform.records if self.done_conform else ():
             if r.outcome == "violated":
-                out.append({"where": "conform", **{k: getattr(r, k) for k in ("clause", "rule", "mechanism", "variant", "text", "source", "level",
-                                                                           "reason", "witness", "test", "expected", "note")},
-                            "instance": None, "replay": self._replay_test(r)})
+                out.append(
+                    {
+                        "where": "conform",
+                        **{
+                            k: getattr(r, k)
+                            for k in (
+                                "clause",
+                                "rule",
+                                "mechanism",
+                                "variant",
+                                "text",
+                                "source",
+                                "level",
+                                "reason",
+                                "witness",
+                                "test",
+                                "expected",
+                                "note",
+                            )
+                        },
+                        "instance": None,
+                        "replay": self._replay_test(r),
+                    }
+                )
         for v in stress.violations(self.done_stress, self.known) if self.done_stress else ():
-            x = next((x for x in self.expected if not x.expired and v["clause"] and x.matches(v["clause"], v["variant"])), None)
+            x = next(
+                (x for x in self.expected if not x.expired and v["clause"] and x.matches(v["clause"], v["variant"])),
+                None,
+            )
             replay = self._replay_stress() + (f" --only {v['instance']}" if isinstance(v.get("instance"), int) else "")
             out.append({**v, "expected": x.outcome if x else "", "note": x.reason if x else "", "replay": replay})
         return out
@@ -168,12 +224,26 @@ class Job:
         word = self._word(violated)
         against = [v for v in violated if v["expected"] != "violated"]
         replay = against[0]["replay"] if against else self._replay_stress() if s else self.command
-        return {"schema": SCHEMA, "run": self.folder.run, "seed": self.seed, "argv": self.command, "command": self.args.command,
-                "started": datetime.datetime.fromtimestamp(self.begun, datetime.timezone.utc).isoformat(timespec="seconds"),
-                "seconds": round(time.time() - self.begun, 2), "target": str(self.target), "verdict": word, "exit": VERDICT_EXIT[word],
-                "counts": tally, "violations": violated, "hangs": engine.get("hangs") or [], "residue": engine.get("residue") or [],
-                "replay": replay, "catalogue": self.known.version, "rules": self._rules(),
-                "stress": {**engine, "exit": s.exit, "stderr": s.stderr, "mix": self.mix} if s else None}
+        return {
+            "schema": SCHEMA,
+            "run": self.folder.run,
+            "seed": self.seed,
+            "argv": self.command,
+            "command": self.args.command,
+            "started": datetime.datetime.fromtimestamp(self.begun, datetime.timezone.utc).isoformat(timespec="seconds"),
+            "seconds": round(time.time() - self.begun, 2),
+            "target": str(self.target),
+            "verdict": word,
+            "exit": VERDICT_EXIT[word],
+            "counts": tally,
+            "violations": violated,
+            "hangs": engine.get("hangs") or [],
+            "residue": engine.get("residue") or [],
+            "replay": replay,
+            "catalogue": self.known.version,
+            "rules": self._rules(),
+            "stress": {**engine, "exit": s.exit, "stderr": s.stderr, "mix": self.mix} if s else None,
+        }
 
     def _word(self, violated: list[dict[str, Any]]) -> str:
         """The verdict of all that was done."""
@@ -194,7 +264,11 @@ class Job:
         out: dict[str, list[dict[str, str]]] = {}
         for m in self.mix:
             mech, _, variant = m.split("=")[0].partition("/")
-            out[m.split("=")[0]] = [{"id": c.id, "text": c.text, "source": c.source, "level": c.level} for c in self.known if c.mechanism == mech and c.rules and c.covers(variant or mech)]
+            out[m.split("=")[0]] = [
+                {"id": c.id, "text": c.text, "source": c.source, "level": c.level}
+                for c in self.known
+                if c.mechanism == mech and c.rules and c.covers(variant or mech)
+            ]
         return out
 
     def _replay_stress(self) -> str:
@@ -227,8 +301,17 @@ def finish(folder: RunFolder) -> tuple[str, Path]:
     """Writes report.html and junit.xml from what the folder holds: the verdict's sentence, and the page's path."""
     view = page.view(folder)
     try:
-        junit.write(folder.path / "junit.xml", view.junit_records, {"run": folder.run, "seed": view.run.get("seed", ""), "replay": view.run.get("replay", ""),
-                                                                    "kernel": view.env.get("kernel", ""), "target": view.run.get("target", "")})
+        junit.write(
+            folder.path / "junit.xml",
+            view.junit_records,
+            {
+                "run": folder.run,
+                "seed": view.run.get("seed", ""),
+                "replay": view.run.get("replay", ""),
+                "kernel": view.env.get("kernel", ""),
+                "target": view.run.get("target", ""),
+            },
+        )
     except OSError as e:
         raise Trouble(f"cannot write {folder.path}/junit.xml: {e.strerror}", EXIT_BROKEN) from None
     path = folder.write("report.html", page.render(view))

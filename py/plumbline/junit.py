@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""JUnit XML in the dialect xunit1 (it keeps file and line). Names hold no durations, pids or seeds: CI systems key history on them."""
+"""JUnit XML in the dialect xunit1, which keeps the file.
+
+Names hold no durations, pids or seeds: CI systems key history on them.
+"""
 from __future__ import annotations
 
 import re

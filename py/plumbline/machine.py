@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The machine as it matters to IPC: kernel, libc, clocks, capabilities, namespaces, and each limit with what lifts it."""
+"""The machine as it matters to IPC: kernel, libc, clock, capabilities, namespaces, each limit with what lifts it."""
 from __future__ import annotations
 
 import importlib.metadata
@@ -13,20 +13,35 @@ from pathlib import Path
 from typing import Any
 
 # bit → name, linux/capability.h
-CAPS = ("CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST "
-        "NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE "
-        "SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM "
-        "BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE").split()
+CAPS = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
+    "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE "
+    "SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME "
+    "SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN "
+    "SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+).split()
 
-RLIMITS = (("RLIMIT_NOFILE", "ulimit -n", "descriptors of one process"), ("RLIMIT_NPROC", "ulimit -u", "processes of this user"),
-           ("RLIMIT_MSGQUEUE", "ulimit -q", "bytes of POSIX message queues of this user"), ("RLIMIT_MEMLOCK", "ulimit -l", "bytes locked in memory"),
-           ("RLIMIT_SIGPENDING", "ulimit -i", "signals queued for this user"))
-SYSCTLS = (("fs.mqueue.queues_max", "POSIX message queues of an IPC namespace"), ("fs.mqueue.msg_max", "messages of one queue"),
-           ("fs.mqueue.msgsize_max", "bytes of one message"), ("fs.pipe-max-size", "bytes of one pipe, unprivileged"),
-           ("fs.pipe-user-pages-soft", "pages of all pipes of a user; beyond: one page each"),
-           ("fs.pipe-user-pages-hard", "pages of all pipes of a user; 0: no limit"), ("kernel.pid_max", "process ids"),
-           ("kernel.threads-max", "threads of the system"), ("kernel.yama.ptrace_scope", "0: /proc/PID of strangers can be observed"),
-           ("kernel.msgmni", "System V queues"), ("kernel.shmmni", "System V segments"), ("kernel.sem", "System V semaphores"))
+RLIMITS = (
+    ("RLIMIT_NOFILE", "ulimit -n", "descriptors of one process"),
+    ("RLIMIT_NPROC", "ulimit -u", "processes of this user"),
+    ("RLIMIT_MSGQUEUE", "ulimit -q", "bytes of POSIX message queues of this user"),
+    ("RLIMIT_MEMLOCK", "ulimit -l", "bytes locked in memory"),
+    ("RLIMIT_SIGPENDING", "ulimit -i", "signals queued for this user"),
+)
+SYSCTLS = (
+    ("fs.mqueue.queues_max", "POSIX message queues of an IPC namespace"),
+    ("fs.mqueue.msg_max", "messages of one queue"),
+    ("fs.mqueue.msgsize_max", "bytes of one message"),
+    ("fs.pipe-max-size", "bytes of one pipe, unprivileged"),
+    ("fs.pipe-user-pages-soft", "pages of all pipes of a user; beyond: one page each"),
+    ("fs.pipe-user-pages-hard", "pages of all pipes of a user; 0: no limit"),
+    ("kernel.pid_max", "process ids"),
+    ("kernel.threads-max", "threads of the system"),
+    ("kernel.yama.ptrace_scope", "0: /proc/PID of strangers can be observed"),
+    ("kernel.msgmni", "System V queues"),
+    ("kernel.shmmni", "System V segments"),
+    ("kernel.sem", "System V semaphores"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,11 @@ def limits() -> list[Limit]:
     out = []
     for name, flag, means in RLIMITS:
         soft, hard = resource.getrlimit(getattr(resource, name)) if hasattr(resource, name) else _proc_limit(name)
-        show = "unlimited" if soft < 0 else f"{soft}" + (f" (hard {'unlimited' if hard < 0 else hard})" if hard != soft else "")
+        show = (
+            "unlimited"
+            if soft < 0
+            else f"{soft}" + (f" (hard {'unlimited' if hard < 0 else hard})" if hard != soft else "")
+        )
         lift = f"{flag} N" if hard < 0 or hard > soft else f"{flag} N, as root with CAP_SYS_RESOURCE"
         out.append(Limit(name, show, means, "" if soft < 0 else lift))
     for name, means in SYSCTLS:
@@ -67,7 +86,7 @@ def _proc_limit(name: str) -> tuple[int, int]:
     label = {"RLIMIT_MSGQUEUE": "Max msgqueue size", "RLIMIT_SIGPENDING": "Max pending signals"}.get(name, "-")
     for line in read("/proc/self/limits").splitlines():
         if line.startswith(label):
-            soft, hard = line[len(label):].split()[:2]
+            soft, hard = line[len(label) :].split()[:2]
             return tuple(-1 if v == "unlimited" else int(v) for v in (soft, hard))  # type: ignore[return-value]
     return -1, -1
 
@@ -80,7 +99,7 @@ def capabilities() -> list[str]:
 
 
 def rung(pid: int | None = None) -> str:
-    """What an observer can learn of a waiting child here: syscall, stat or none. Asks about a child that waits in read(2)."""
+    """What an observer can learn of a waiting child here: syscall, stat or none. Tried on one in read(2)."""
     child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
         for name in ("syscall", "stat"):
@@ -96,7 +115,7 @@ def rung(pid: int | None = None) -> str:
 
 
 def mounted(path: str) -> str:
-    """"tmpfs, 64 MiB free", "not mounted", "read-only" …"""
+    """ "tmpfs, 64 MiB free", "not mounted", "read-only" …"""
     here = [line.split() for line in read("/proc/self/mounts").splitlines() if line.split()[1:2] == [path]]
     if not here:
         return "not mounted" if not os.path.isdir(path) else "a plain folder"
@@ -120,12 +139,23 @@ def environment() -> dict[str, Any]:
     """What a report says about where it was made."""
     u = platform.uname()
     return {
-        "kernel": f"{u.system} {u.release}", "version": u.version, "machine": u.machine, "host": u.node, "libc": libc(),
-        "cpus": len(os.sched_getaffinity(0)), "model": _cpu(), "clocksource": read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        "uid": os.geteuid(), "capabilities": capabilities(), "rung": rung(), "boot_id": read("/proc/sys/kernel/random/boot_id"),
+        "kernel": f"{u.system} {u.release}",
+        "version": u.version,
+        "machine": u.machine,
+        "host": u.node,
+        "libc": libc(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "model": _cpu(),
+        "clocksource": read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        "uid": os.geteuid(),
+        "capabilities": capabilities(),
+        "rung": rung(),
+        "boot_id": read("/proc/sys/kernel/random/boot_id"),
         "namespaces": {n: _link(f"/proc/self/ns/{n}") for n in ("ipc", "pid", "mnt", "user", "net", "uts", "time")},
         "mounts": {p: mounted(p) for p in ("/dev/shm", "/dev/mqueue")},
-        "limits": {limit.name: limit.value for limit in limits()}, "container": _container(), "python": platform.python_version(),
+        "limits": {limit.name: limit.value for limit in limits()},
+        "container": _container(),
+        "python": platform.python_version(),
     }
 
 
@@ -152,7 +182,13 @@ def _link(path: str) -> str:
 def modules() -> dict[str, str]:
     """Python modules that matter, with their versions, "" when missing."""
     out = {}
-    for name, package in (("pytest", "pytest"), ("xdist", "pytest-xdist"), ("rich", "rich"), ("jinja2", "jinja2"), ("hypothesis", "hypothesis")):
+    for name, package in (
+        ("pytest", "pytest"),
+        ("xdist", "pytest-xdist"),
+        ("rich", "rich"),
+        ("jinja2", "jinja2"),
+        ("hypothesis", "hypothesis"),
+    ):
         try:
             out[name] = importlib.metadata.version(package) if importlib.util.find_spec(name) else ""
         except importlib.metadata.PackageNotFoundError:

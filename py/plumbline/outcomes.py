@@ -38,14 +38,23 @@ class Record:
     witness: Any = None
     seconds: float = 0.0
     expected: str = ""  # the outcome that an expectation foresaw, "" when none did
-    note: str = ""      # its reason and link
+    note: str = ""  # its reason and link
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> "Record":
         """Unknown fields are ignored, an unknown outcome is broken. KeyError when it says nothing of use."""
-        known = {k: raw[k] for k in cls.__dataclass_fields__ if raw.get(k) is not None and k not in ("expected", "note")}
-        r = cls(**{"clause": raw["clause"], "mechanism": raw["mechanism"], "variant": raw.get("variant", raw["mechanism"]),
-                   "outcome": raw["outcome"], **known})
+        known = {
+            k: raw[k] for k in cls.__dataclass_fields__ if raw.get(k) is not None and k not in ("expected", "note")
+        }
+        r = cls(
+            **{
+                "clause": raw["clause"],
+                "mechanism": raw["mechanism"],
+                "variant": raw.get("variant", raw["mechanism"]),
+                "outcome": raw["outcome"],
+                **known,
+            }
+        )
         if r.outcome not in OUTCOMES:
             r.outcome, r.reason = "broken", f"the suite said {r.outcome!r}: {r.reason}"
         return r

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where things are: drivers, the engine, the suites. In the build tree and when installed the wrapper says so by environment."""
+"""Where things are: drivers, the engine, the suites. The wrapper that meson makes says so by environment."""
 from __future__ import annotations
 
 import os
@@ -15,8 +15,8 @@ _TOOLS = {"plumb-stress", "plumb-check", "plumb-fake"}
 
 @dataclass(frozen=True)
 class Places:
-    source: Path        # holds conformance/
-    drivers: Path       # holds plumb-<name>
+    source: Path  # holds conformance/
+    drivers: Path  # holds plumb-<name>
     bins: tuple[Path, ...]  # may hold plumb-stress and plumb-check
 
     @classmethod
@@ -36,8 +36,11 @@ class Places:
             entries = sorted(self.drivers.glob(PREFIX + "*"))
         except OSError:
             entries = []
-        return [p.name[len(PREFIX):] for p in entries
-                if p.is_file() and os.access(p, os.X_OK) and p.name not in _TOOLS and "." not in p.name]
+        return [
+            p.name[len(PREFIX) :]
+            for p in entries
+            if p.is_file() and os.access(p, os.X_OK) and p.name not in _TOOLS and "." not in p.name
+        ]
 
     def driver(self, name: str) -> Path:
         """Path of one driver; Trouble naming those that exist."""
@@ -50,8 +53,11 @@ class Places:
     def need_drivers(self) -> list[str]:
         names = self.driver_names()
         if not names:
-            raise Trouble(f"no driver plumb-* in {self.drivers}: build first (meson setup build && ninja -C build), "
-                          "or say --drivers DIR", EXIT_BROKEN)
+            raise Trouble(
+                f"no driver plumb-* in {self.drivers}: build first (meson setup build && ninja -C build), "
+                "or say --drivers DIR",
+                EXIT_BROKEN,
+            )
         return names
 
     def tool(self, name: str) -> Path:
@@ -63,7 +69,10 @@ class Places:
         found = shutil.which(name)
         if found:
             return Path(found)
-        raise Trouble(f"{name} is not built: ninja -C build (looked in {', '.join(map(str, self.bins[:2]))} and on the PATH)", EXIT_BROKEN)
+        raise Trouble(
+            f"{name} is not built: ninja -C build (looked in {', '.join(map(str, self.bins[:2]))} and on the PATH)",
+            EXIT_BROKEN,
+        )
 
     @property
     def conformance(self) -> Path:

@@ -16,8 +16,10 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 ERR_KINDS = frozenset("proto usage unsupported os timeout canceled crash internal".split())
 EVENTS = frozenset("hello state tick violation actor slow bye".split())
 ROLES = frozenset("none put take observe acquire release repair wake".split())
-CAPS = frozenset("stream datagram priority names anonymous blocking nonblock timeout poll multi_reader multi_writer "
-                 "lock counter robust notify fdpass persist threads".split())
+CAPS = frozenset(
+    "stream datagram priority names anonymous blocking nonblock timeout poll multi_reader multi_writer "
+    "lock counter robust notify fdpass persist threads".split()
+)
 ERRNO_NAMES = frozenset(errno.errorcode.values()) | {"ENOTSUP", "EOPNOTSUPP", "EWOULDBLOCK", "EAGAIN", "EDEADLOCK"}
 
 
@@ -37,7 +39,7 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _int64(text: str) -> int:
     value = int(text)
     if not INT64_MIN <= value <= INT64_MAX:
-        raise FrameError(f"integer {text} does not fit 64 bits: larger values travel as strings \"0x…\"")
+        raise FrameError(f'integer {text} does not fit 64 bits: larger values travel as strings "0x…"')
     return value
 
 
@@ -72,7 +74,7 @@ def shorten(line: bytes, limit: int = 80) -> str:
 
 
 def kind_of(message: dict[str, Any]) -> str:
-    """"reply", "event", or FrameError."""
+    """ "reply", "event", or FrameError."""
     if "re" in message and "ev" not in message:
         return "reply"
     if "ev" in message and "re" not in message:
@@ -114,8 +116,17 @@ def _err_problems(err: Any) -> list[str]:
     return bad
 
 
-_HELLO = {"proto": list, "driver": str, "title": str, "build": str, "pid": int, "ops": dict, "variants": list,
-          "limits": dict, "clock": dict}
+_HELLO = {
+    "proto": list,
+    "driver": str,
+    "title": str,
+    "build": str,
+    "pid": int,
+    "ops": dict,
+    "variants": list,
+    "limits": dict,
+    "clock": dict,
+}
 
 
 _NEEDED = ("proto", "driver", "ops", "variants")
@@ -123,7 +134,11 @@ _NEEDED = ("proto", "driver", "ops", "variants")
 
 def hello_problems(hello: dict[str, Any], strict: bool = True) -> list[str]:
     """What a hello lacks or says wrongly; not `strict`: only what nobody can do without. Unknown fields are fine."""
-    bad = [f"`{k}` is missing or no {t.__name__}" for k, t in _HELLO.items() if not isinstance(hello.get(k), t) and (strict or k in _NEEDED)]
+    bad = [
+        f"`{k}` is missing or no {t.__name__}"
+        for k, t in _HELLO.items()
+        if not isinstance(hello.get(k), t) and (strict or k in _NEEDED)
+    ]
     if not bad and not all(_is_int(v) for v in hello["proto"]):
         bad.append("`proto` is a list of integers")
     for name, op in (hello.get("ops") or {}).items() if isinstance(hello.get("ops"), dict) else ():

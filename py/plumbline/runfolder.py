@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A run's folder: plumbline-results/<run>/, locked while the run lives, and what dead runs left behind.
 
-    run.json env.json events.jsonl conform.jsonl junit.xml report.html  lock  inst/NN/{objects,…}  stress/ (the engine's own)
+    run.json env.json events.jsonl conform.json junit.xml report.html  lock
+    conform.*/{objects,…} (the suites' drivers)  stress/ (the engine's own)
 """
 from __future__ import annotations
 
@@ -155,8 +156,12 @@ def _unlink(journal: Path, places: Places, target: list[str]) -> list[str]:
         if driver not in places.driver_names() or not name.startswith("/plumb."):
             continue  # a name that is not ours is not ours to remove
         try:
-            r = subprocess.run([*target, places.driver(driver), "--unlink", name], stdin=subprocess.DEVNULL,
-                               capture_output=True, timeout=_UNLINK_S)
+            r = subprocess.run(
+                [*target, places.driver(driver), "--unlink", name],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_UNLINK_S,
+            )
         except (OSError, subprocess.TimeoutExpired):
             continue
         if r.returncode == 0:

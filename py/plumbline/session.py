@@ -32,7 +32,10 @@ class Session:
         self.wire = Wire(argv, self._line, self._end).start()
         self.hello: dict[str, Any] = self.wait(lambda m: m.get("ev") == "hello", "hello")
         if init:
-            self.ok("init", **{"proto": 1, "run": f"check{self.wire.pid}", "inst": 0, "seed": "0x1", "tick_ms": 1000, **args})
+            self.ok(
+                "init",
+                **{"proto": 1, "run": f"check{self.wire.pid}", "inst": 0, "seed": "0x1", "tick_ms": 1000, **args},
+            )
 
     def __enter__(self) -> "Session":
         return self
@@ -60,7 +63,9 @@ class Session:
         return self._id
 
     # in
-    def wait(self, match: Callable[[dict[str, Any]], bool], what: str, timeout: float | None = None, count: int = 1) -> dict[str, Any]:
+    def wait(
+        self, match: Callable[[dict[str, Any]], bool], what: str, timeout: float | None = None, count: int = 1
+    ) -> dict[str, Any]:
         """The `count`th message that matches."""
         timeout = PATIENCE_S if timeout is None else timeout
         deadline = time.monotonic() + timeout
@@ -76,7 +81,10 @@ class Session:
         raise Failed(f"no {what}; {self.how_it_ended()}")
 
     def reply(self, ident: int | None) -> dict[str, Any]:
-        return self.wait(lambda m: "re" in m and m["re"] == ident, "reply with \"re\":null" if ident is None else f"reply to request {ident}")
+        return self.wait(
+            lambda m: "re" in m and m["re"] == ident,
+            'reply with "re":null' if ident is None else f"reply to request {ident}",
+        )
 
     def ok(self, op: str, **fields: Any) -> dict[str, Any]:
         r = self.reply(self.send(op, **fields))
@@ -89,7 +97,10 @@ class Session:
         r = self.reply(self.send(op, **fields))
         err = r.get("err")
         if not isinstance(err, dict) or err.get("kind") not in kinds:
-            raise Failed(f"{op} {fields} should be answered err {' or '.join(kinds)}; it said {r.get('err') or {'ok': r.get('ok')}}")
+            raise Failed(
+                f"{op} {fields} should be answered err {' or '.join(kinds)}; "
+                f"it said {r.get('err') or {'ok': r.get('ok')}}"
+            )
         return err
 
     def replies(self, ident: int) -> int:
@@ -106,7 +117,9 @@ class Session:
     def how_it_ended(self) -> str:
         status = self.wire.exit_status(0.5)
         words = "; ".join(self.wire.stderr_tail[-3:])
-        return ("it closed its stdout" if status is None else f"it ended with {status}") + (f"; stderr: {words}" if words else "")
+        return ("it closed its stdout" if status is None else f"it ended with {status}") + (
+            f"; stderr: {words}" if words else ""
+        )
 
     def object(self) -> tuple[str, list[int]]:
         """An open object of the first supported variant, and two actors."""

@@ -26,7 +26,7 @@ from .tether import tied
 FOLDER = "stress"
 _VERDICT = {0: "held", 1: "violated", 3: "broken", 4: "skipped", 5: "unknown", 130: "interrupted"}
 _PATIENCE_S = 60.0  # the engine may be silent so long: its own waits all have shorter deadlines
-_VIOLATIONS = 100   # of one kind that a run keeps
+_VIOLATIONS = 100  # of one kind that a run keeps
 
 
 @dataclass
@@ -56,13 +56,29 @@ def options(a: Any) -> list[str]:
 
 def run(out: Out, places: Places, target: Target, mix: list[str], opts: list[str], folder: Path) -> Stress:
     """Runs the engine to its end. Ctrl-C is passed on: once it stops and reports, twice it kills."""
-    argv = [str(places.tool("plumb-stress")), *mix, *opts, "--drivers", str(places.drivers), "--out", str(folder), "--json"]
+    argv = [
+        str(places.tool("plumb-stress")),
+        *mix,
+        *opts,
+        "--drivers",
+        str(places.drivers),
+        "--out",
+        str(folder),
+        "--json",
+    ]
     argv += ["--target", str(target)] if target.argv else []
     begun = time.monotonic()
     package = str(Path(__file__).resolve().parents[1])
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))}
     try:
-        child = subprocess.Popen(tied(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, process_group=0)
+        child = subprocess.Popen(
+            tied(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=env,
+            process_group=0,
+        )
     except OSError as e:
         raise Trouble(f"cannot start {argv[0]}: {e.strerror}", EXIT_BROKEN) from None
     s = Stress()
@@ -141,16 +157,26 @@ class Board:
             self.notes.append(f"{ev} {_name(e)} {e.get('rule', '')} {e.get('text') or e.get('why') or ''}".strip())
 
     def screen(self) -> Group:
-        rows = [[name, *(_figure(r.get(k)) for k in ("n", "rounds", "done", "ops_per_s", "fail", "violated"))]
-                for name, r in self.rows.items()]
+        rows = [
+            [name, *(_figure(r.get(k)) for k in ("n", "rounds", "done", "ops_per_s", "fail", "violated"))]
+            for name, r in self.rows.items()
+        ]
         table = grid(["driver", "n", "rounds", "ops", "ops/s", "failed", "violated"], rows, right=range(1, 7))
-        head = Text(f"stress  {time.monotonic() - self.begun:4.0f} s" + (f"  {self.alive} alive" if self.alive is not None else ""))
+        head = Text(
+            f"stress  {time.monotonic() - self.begun:4.0f} s"
+            + (f"  {self.alive} alive" if self.alive is not None else "")
+        )
         return Group(head, table, *(Text(n, style="red") for n in self.notes))
 
     def line(self) -> str:
-        total = {k: sum(r.get(k) or 0 for r in self.rows.values() if isinstance(r.get(k), (int, float))) for k in ("rounds", "done", "violated")}
-        return (f"stress {time.monotonic() - self.begun:.0f} s: {total['rounds']:,.0f} rounds, {total['done']:,.0f} operations, "
-                f"{total['violated']:.0f} violated")
+        total = {
+            k: sum(r.get(k) or 0 for r in self.rows.values() if isinstance(r.get(k), (int, float)))
+            for k in ("rounds", "done", "violated")
+        }
+        return (
+            f"stress {time.monotonic() - self.begun:.0f} s: {total['rounds']:,.0f} rounds, "
+            f"{total['done']:,.0f} operations, {total['violated']:.0f} violated"
+        )
 
 
 def _name(m: dict[str, Any]) -> str:
@@ -165,12 +191,26 @@ def _figure(v: Any) -> str:
 def show(out: Out, s: Stress, found: list[dict[str, Any]]) -> None:
     """What the engine counted, by kind; then what it found."""
     kinds = s.summary.get("per_mech") or {}
-    rows = [[column(*name.partition("/")[::2]), *(_figure(k.get(f)) for f in ("drivers", "judged", "done", "ops_per_s", "ordered", "killed")),
-             f"{k['overlap']:.2f}" if isinstance(k.get("overlap"), (int, float)) else "", _figure(k.get("violated"))] for name, k in kinds.items()]
+    rows = [
+        [
+            column(*name.partition("/")[::2]),
+            *(_figure(k.get(f)) for f in ("drivers", "judged", "done", "ops_per_s", "ordered", "killed")),
+            f"{k['overlap']:.2f}" if isinstance(k.get("overlap"), (int, float)) else "",
+            _figure(k.get("violated")),
+        ]
+        for name, k in kinds.items()
+    ]
     if rows:
-        out.table(["driver", "n", "judged", "ops", "ops/s", "ordered", "killed", "overlap", "violated"], rows, right=range(1, 9))
+        out.table(
+            ["driver", "n", "judged", "ops", "ops/s", "ordered", "killed", "overlap", "violated"],
+            rows,
+            right=range(1, 9),
+        )
     for v in found[:10]:
-        out.say(f"VIOLATED {v['clause'] or v.get('rule')} {_name(v)} instance {v.get('instance')}: {v['reason']}", "bold red")
+        out.say(
+            f"VIOLATED {v['clause'] or v.get('rule')} {_name(v)} instance {v.get('instance')}: {v['reason']}",
+            "bold red",
+        )
     for h in s.summary.get("hangs") or []:
         out.say(f"HANG {hang_words(h)}", "bold red")
     for b in s.summary.get("broken") or []:
@@ -186,7 +226,11 @@ def show(out: Out, s: Stress, found: list[dict[str, Any]]) -> None:
 
 def hang_words(h: dict[str, Any]) -> str:
     """One line of a hang: who waits, where, and for how long."""
-    waits = [f"actor {a.get('id')} in {a.get('f') or a.get('in')}" for a in h.get("actors") or [] if isinstance(a, dict) and a.get("is") == "blocked"]
+    waits = [
+        f"actor {a.get('id')} in {a.get('f') or a.get('in')}"
+        for a in h.get("actors") or []
+        if isinstance(a, dict) and a.get("is") == "blocked"
+    ]
     held = max((a.get("held_ns") or 0 for a in h.get("actors") or [] if isinstance(a, dict)), default=0)
     text = f"{_name(h)} instance {h.get('instance')}: {h.get('kind', 'no progress')}"
     return text + (f"; {', '.join(waits)}" if waits else "") + (f", for {held / 1e9:.1f} s" if held else "")
@@ -200,7 +244,17 @@ def violations(s: Stress, known: Catalogue) -> list[dict[str, Any]]:
             continue
         mech, variant = str(v.get("mechanism", "")), str(v.get("variant") or v.get("mechanism", ""))
         owner = known.by_id.get(str(v.get("clause"))) or known.owner(mech, variant, str(v.get("rule", "")))
-        out.append({**v, "where": "stress", "mechanism": mech, "variant": variant, "clause": owner.id if owner else "",
-                    "text": owner.text if owner else "", "source": owner.source if owner else "", "level": owner.level if owner else "",
-                    "reason": v.get("text") or v.get("reason") or ""})
+        out.append(
+            {
+                **v,
+                "where": "stress",
+                "mechanism": mech,
+                "variant": variant,
+                "clause": owner.id if owner else "",
+                "text": owner.text if owner else "",
+                "source": owner.source if owner else "",
+                "level": owner.level if owner else "",
+                "reason": v.get("text") or v.get("reason") or "",
+            }
+        )
     return out

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Targets: an argv prefix (`env …`, `chroot DIR`, `podman exec -i C`, `qemu-aarch64-static`), and what a driver's ELF file says.
+"""Targets: an argv prefix (`chroot DIR`, `podman exec -i C`, `qemu-aarch64-static`), and what a driver's ELF file says.
 
 All that crosses a target is stdin, stdout and stderr.
 """
@@ -14,8 +14,18 @@ from pathlib import Path
 from typing import Sequence
 
 # e_machine of <elf.h> → the name that uname(2) gives for it
-_MACHINES = {3: "i686", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390x", 40: "armv7l", 62: "x86_64", 183: "aarch64",
-             243: "riscv64", 258: "loongarch64"}
+_MACHINES = {
+    3: "i686",
+    8: "mips",
+    20: "ppc",
+    21: "ppc64",
+    22: "s390x",
+    40: "armv7l",
+    62: "x86_64",
+    183: "aarch64",
+    243: "riscv64",
+    258: "loongarch64",
+}
 _SAME_KERNEL = {"env", "nice", "taskset", "setarch", "stdbuf", "setpriv", "prlimit", "chrt", "ionice", "nohup"}
 
 
@@ -87,7 +97,7 @@ def elf_static(path: str | os.PathLike[str]) -> bool | None:
     order, wide = ("little" if head[5] == 1 else "big"), head[4] == 2
 
     def num(at: int, size: int) -> int:
-        return int.from_bytes(head[at:at + size], order)
+        return int.from_bytes(head[at : at + size], order)
 
     start, size, count = (num(32, 8), num(54, 2), num(56, 2)) if wide else (num(28, 4), num(42, 2), num(44, 2))
     return not any(num(start + i * size, 4) == 3 for i in range(count))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A child process that speaks lines: spawned in a process group of its own, read by one thread, written with a deadline.
+"""A child process that speaks lines: in a process group of its own, read by one thread, written with a deadline.
 
 Limits: an input line of LINE_MAX bytes (a longer one is handed on cut, once); the last 32 lines of stderr are kept.
 """
@@ -32,10 +32,16 @@ class WireError(OSError):
 
 
 class Wire:
-    """on_line(bytes) and on_end() are called by the reader thread; on_end once, when stdout is closed or the child is dead."""
+    """The reader thread calls on_line(bytes), and on_end() once, when stdout is closed or the child is dead."""
 
-    def __init__(self, argv: Sequence[str], on_line: Callable[[bytes], None], on_end: Callable[[], None],
-                 env: Mapping[str, str] | None = None, stderr: Path | None = None):
+    def __init__(
+        self,
+        argv: Sequence[str],
+        on_line: Callable[[bytes], None],
+        on_end: Callable[[], None],
+        env: Mapping[str, str] | None = None,
+        stderr: Path | None = None,
+    ):
         self.argv = list(argv)
         self._on_line, self._on_end = on_line, on_end
         self._tail: deque[str] = deque(maxlen=STDERR_LINES)
@@ -43,8 +49,14 @@ class Wire:
         self._reap = threading.Lock()
         self._exit: int | None = None
         try:
-            self._proc = subprocess.Popen(self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                          env=None if env is None else dict(env), process_group=0)
+            self._proc = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=None if env is None else dict(env),
+                process_group=0,
+            )
         except OSError as e:
             raise WireError(e.errno, f"cannot start {self.argv[0]!r}: {e.strerror}") from None
         self.pid = self._proc.pid
@@ -69,7 +81,7 @@ class Wire:
                 raise WireError(32, "its input is closed")
             while data:
                 try:
-                    data = data[os.write(stdin.fileno(), data):]
+                    data = data[os.write(stdin.fileno(), data) :]
                 except BlockingIOError:
                     left = deadline - time.monotonic()
                     if left <= 0 or not select.select([], [stdin], [], left)[1]:

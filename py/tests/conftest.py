@@ -22,6 +22,7 @@ def toy():
 @pytest.fixture
 def mutant(tmp_path):
     """mutant(old, new): argv of a toy driver with one text replaced, exactly once at least."""
+
     def make(*pairs):
         text = (HERE / "toydriver.py").read_text()
         for old, new in pairs:
@@ -30,4 +31,5 @@ def mutant(tmp_path):
         path = tmp_path / "mutant.py"
         path.write_text(text)
         return [sys.executable, str(path)]
+
     return make

@@ -15,8 +15,10 @@ def world(tmp_path, monkeypatch):
     """A source tree with one clause and a drivers folder with the toy driver; the working folder is empty."""
     (tmp_path / "conformance" / "clauses").mkdir(parents=True)
     (tmp_path / "conformance" / "clauses" / "toy.toml").write_text(
-        'catalogue = 1\nmechanism = "toy"\n[[clause]]\nid = "TOY-01"\nvariant = "*"\ntext = "What is put is taken."\nsource = "toy(7)"\n'
-        'level = "impl"\nkind = "safety"\nsince = 1\nrules = ["VORD"]\n')
+        'catalogue = 1\nmechanism = "toy"\n[[clause]]\nid = "TOY-01"\nvariant = "*"\ntext = "What is put is taken."\n'
+        'source = "toy(7)"\n'
+        'level = "impl"\nkind = "safety"\nsince = 1\nrules = ["VORD"]\n'
+    )
     (tmp_path / "drivers").mkdir()
     (tmp_path / "drivers" / "plumb-toy").symlink_to(HERE / "toydriver.py")
     (tmp_path / "cwd").mkdir()
@@ -29,13 +31,26 @@ def world(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("argv, code, words", [
-    ([], 2, "required"), (["fly"], 2, "invalid choice"), (["stress"], 2, "required"), (["conform", "nix"], 2, "no mechanism 'nix'"),
-    (["conform", "--shard", "5/4"], 2, "2/4"), (["conform", "--budget", "5"], 2, "unit"), (["stress", "toy=1", "--for", "10"], 2, "unit"),
-    (["conform", "--expect", "nowhere.toml"], 2, "nowhere.toml"), (["conform", "--target", "no-such-program x"], 2, "not on the PATH"),
-    (["conform", "--target", "a 'b"], 2, "quote"), (["report", "nix"], 2, "no run 'nix'"), (["stress", "toy=1", "--seed", "zz"], 2, "64-bit"),
-    (["list", "--drivers", "nowhere"], 2, "no such folder"), (["list", "--json", "x"], 2, "stdout"), (["stress", "toy=1"], 3, "plumb-stress is not built"),
-])
+@pytest.mark.parametrize(
+    "argv, code, words",
+    [
+        ([], 2, "required"),
+        (["fly"], 2, "invalid choice"),
+        (["stress"], 2, "required"),
+        (["conform", "nix"], 2, "no mechanism 'nix'"),
+        (["conform", "--shard", "5/4"], 2, "2/4"),
+        (["conform", "--budget", "5"], 2, "unit"),
+        (["stress", "toy=1", "--for", "10"], 2, "unit"),
+        (["conform", "--expect", "nowhere.toml"], 2, "nowhere.toml"),
+        (["conform", "--target", "no-such-program x"], 2, "not on the PATH"),
+        (["conform", "--target", "a 'b"], 2, "quote"),
+        (["report", "nix"], 2, "no run 'nix'"),
+        (["stress", "toy=1", "--seed", "zz"], 2, "64-bit"),
+        (["list", "--drivers", "nowhere"], 2, "no such folder"),
+        (["list", "--json", "x"], 2, "stdout"),
+        (["stress", "toy=1"], 3, "plumb-stress is not built"),
+    ],
+)
 def test_bad_input_is_one_line(world, capfd, argv, code, words):
     assert main(argv) == code
     err = capfd.readouterr().err
@@ -43,12 +58,18 @@ def test_bad_input_is_one_line(world, capfd, argv, code, words):
     assert len([line for line in err.splitlines() if line.startswith("plumbline: ")]) <= 1
 
 
-@pytest.mark.parametrize("text, words", [
-    ("[[expect]]\nclause = 'X'", "no clause 'X'"), ("[[expect]]\nclause = 'TOY-01'", "outcome None"), ("x = ", "Invalid value"),
-    ("[[expect]]\nclause = 'TOY-01'\noutcome = 'violated'", "reason"), ("[[expect]]\nvariant = 'a'", "`clause` is missing"),
-    ("[[expect]]\nclause = 'TOY-01'\noutcome = 'violated'\nreason = 'r'\ncluase = 1", "unknown field 'cluase'"),
-    ("[[expect]]\nclause = 'TOY-01'\noutcome = 'violated'\nreason = 'r'\nexpires = 'soon'", "a date"),
-])
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("[[expect]]\nclause = 'X'", "no clause 'X'"),
+        ("[[expect]]\nclause = 'TOY-01'", "outcome None"),
+        ("x = ", "Invalid value"),
+        ("[[expect]]\nclause = 'TOY-01'\noutcome = 'violated'", "reason"),
+        ("[[expect]]\nvariant = 'a'", "`clause` is missing"),
+        ("[[expect]]\nclause = 'TOY-01'\noutcome = 'violated'\nreason = 'r'\ncluase = 1", "unknown field 'cluase'"),
+        ("[[expect]]\nclause = 'TOY-01'\noutcome = 'violated'\nreason = 'r'\nexpires = 'soon'", "a date"),
+    ],
+)
 def test_a_wrong_expectation_says_where(world, capfd, text, words):
     Path("x.toml").write_text(text)
     assert main(["conform", "--expect", "x.toml"]) == 2
@@ -73,7 +94,9 @@ def test_list_and_doctor_tell_the_same_in_json(world, capfd):
     assert listed["drivers"][0]["variants"][0]["name"] == "toy" and listed["clauses"][0]["id"] == "TOY-01"
     assert main(["doctor", "--json", "-"]) == 0
     doctor = json.loads(capfd.readouterr().out)
-    assert doctor["environment"]["rung"] in ("syscall", "stat", "none") and any(x["name"] == "RLIMIT_NOFILE" for x in doctor["limits"])
+    assert doctor["environment"]["rung"] in ("syscall", "stat", "none") and any(
+        x["name"] == "RLIMIT_NOFILE" for x in doctor["limits"]
+    )
     assert main(["list"]) == 0 and "What is put is taken." in capfd.readouterr().out
 
 

@@ -98,15 +98,19 @@ def test_no_hello_is_a_timeout_and_leaves_nothing():
     assert e.value.kind == "timeout" and time.monotonic() - t < 3
 
 
-@pytest.mark.parametrize("old, new, match", [
-    ('ok = {"leaked": []} if', 'ok = 1/0 if op == "ping" else {"leaked": []} if', "ZeroDivisionError"),
-    ('ok = {"leaked": []} if', 'ok = os.kill(os.getpid(), 11) if op == "ping" else {"leaked": []} if', "SIGSEGV"),
-    ('    say(re=i, ok=ok)\n', '    say(re=i, ok=ok)\n    if op == "ping": print("hi", flush=True)\n', "not JSON"),
-    ('    say(re=i, ok=ok)\n', '    say(re=i, ok=ok)\n    if op == "ping": say(re=i, ok=ok)\n', "a second reply"),
-    ('    say(re=i, ok=ok)\n', '    say(re=i + (op == "ping"), ok=ok)\n', "nobody made"),
-    ('    say(re=i, ok=ok)\n', '    say(re=i, ok=ok if op != "ping" else "x" * 70000)\n', "65536"),
-    ('    say(re=i, ok=ok)\n', '    say(re=i, ok=ok)\n    while op == "ping": say(ev="tick")\n', "flood"),
-], ids="exception signal stray-text twice wrong-id long-line flood".split())
+@pytest.mark.parametrize(
+    "old, new, match",
+    [
+        ('ok = {"leaked": []} if', 'ok = 1/0 if op == "ping" else {"leaked": []} if', "ZeroDivisionError"),
+        ('ok = {"leaked": []} if', 'ok = os.kill(os.getpid(), 11) if op == "ping" else {"leaked": []} if', "SIGSEGV"),
+        ("    say(re=i, ok=ok)\n", '    say(re=i, ok=ok)\n    if op == "ping": print("hi", flush=True)\n', "not JSON"),
+        ("    say(re=i, ok=ok)\n", '    say(re=i, ok=ok)\n    if op == "ping": say(re=i, ok=ok)\n', "a second reply"),
+        ("    say(re=i, ok=ok)\n", '    say(re=i + (op == "ping"), ok=ok)\n', "nobody made"),
+        ("    say(re=i, ok=ok)\n", '    say(re=i, ok=ok if op != "ping" else "x" * 70000)\n', "65536"),
+        ("    say(re=i, ok=ok)\n", '    say(re=i, ok=ok)\n    while op == "ping": say(ev="tick")\n', "flood"),
+    ],
+    ids="exception signal stray-text twice wrong-id long-line flood".split(),
+)
 def test_a_broken_driver_is_named(mutant, old, new, match):
     d = Driver(mutant((old, new)))
     with pytest.raises(DriverError, match=match):
@@ -127,8 +131,13 @@ def test_a_hung_driver_times_out_and_is_killed(mutant):
 
 def test_a_driver_that_ignores_everything_is_killed(monkeypatch, mutant):
     monkeypatch.setattr("plumbline.client.STOP_S", (0.2, 0.2, 0.2))
-    d = Driver(mutant(("        if not data: end(0)", "        while not data: time.sleep(9)"), (', "stop"):', ', "top"):'),
-                      ("    say(**HELLO)", "    __import__('signal').signal(15, 1)\n    say(**HELLO)")))
+    d = Driver(
+        mutant(
+            ("        if not data: end(0)", "        while not data: time.sleep(9)"),
+            (', "stop"):', ', "top"):'),
+            ("    say(**HELLO)", "    __import__('signal').signal(15, 1)\n    say(**HELLO)"),
+        )
+    )
     with pytest.raises(DriverError, match="was killed"):
         d.stop()
 
@@ -136,10 +145,14 @@ def test_a_driver_that_ignores_everything_is_killed(monkeypatch, mutant):
 def test_kill_reaches_the_whole_group(tmp_path):
     r, w = os.pipe()
     os.set_inheritable(w, True)
-    script = f"({sys.executable} -c 'import signal; signal.pause()' {w}>&{w}) & exec {sys.executable} -c 'import signal; signal.pause()'"
+    pause = f"{sys.executable} -c 'import signal; signal.pause()'"
+    script = f"({pause} {w}>&{w}) & exec {pause}"
     import subprocess
     from plumbline import wire
-    real, wire.subprocess = wire.subprocess, type("S", (), dict(vars(subprocess), Popen=lambda *a, **k: subprocess.Popen(*a, **k, pass_fds=[w])))
+
+    real, wire.subprocess = wire.subprocess, type(
+        "S", (), dict(vars(subprocess), Popen=lambda *a, **k: subprocess.Popen(*a, **k, pass_fds=[w]))
+    )
     try:
         child = wire.Wire(shell(script), lambda line: None, lambda: None).start()
     finally:
@@ -173,6 +186,7 @@ def test_many_threads_one_driver(q):
                 assert q.call(a, "put", "q").ret == 32
         except Exception as e:  # noqa: BLE001
             bad.append(e)
+
     threads = [threading.Thread(target=work, args=(a,)) for a in ids]
     [t.start() for t in threads]
     [t.join() for t in threads]
@@ -181,4 +195,4 @@ def test_many_threads_one_driver(q):
 
 def test_half_a_line_at_the_end(tmp_path):
     with pytest.raises(DriverError, match="half a line"):
-        Driver(shell("printf '{\"ev\":\"hel'"))
+        Driver(shell('printf \'{"ev":"hel\''))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The history reader: both byte orders, continuation records, and any bytes at all without another exception than its own."""
+"""The history reader: both byte orders, continuation records, and any bytes at all without a stray exception."""
 import os
 import struct
 import subprocess
@@ -12,14 +12,39 @@ from plumbline.history import HistoryError, read
 
 
 def hist(order="<", records=(), published=None, version=1, flags=5):
-    head = struct.pack(order + history._HEAD, b"PLUMBHST", version, 0x01020304, 4096, 64, len(records) if published is None else published, 10, 7, 99, 3, 4,
-                       0, flags, 1234, 2, 1, 2, 2, b"mq", b"mq", b"r1", b"CLOCK_MONOTONIC")
+    head = struct.pack(
+        order + history._HEAD,
+        b"PLUMBHST",
+        version,
+        0x01020304,
+        4096,
+        64,
+        len(records) if published is None else published,
+        10,
+        7,
+        99,
+        3,
+        4,
+        0,
+        flags,
+        1234,
+        2,
+        1,
+        2,
+        2,
+        b"mq",
+        b"mq",
+        b"r1",
+        b"CLOCK_MONOTONIC",
+    )
     head += struct.pack(order + history._OP, b"send", 1, 0, 1) + struct.pack(order + history._OP, b"receive", 2, 0, 1)
     return head.ljust(4096, b"\0") + b"".join(records)
 
 
 def rec(order="<", seq=0, op=0, state=2, err=0, actor=2):
-    return struct.pack(order + history._REC, seq, actor, op, state, 100, 200, -1 if err else 32, err, 1, 0x30100000000b7, 5, 0xabcd, 32)
+    return struct.pack(
+        order + history._REC, seq, actor, op, state, 100, 200, -1 if err else 32, err, 1, 0x30100000000B7, 5, 0xABCD, 32
+    )
 
 
 def more(order="<", kind=1, length=24):
@@ -29,14 +54,37 @@ def more(order="<", kind=1, length=24):
 @pytest.mark.parametrize("order", "<>")
 def test_both_byte_orders(tmp_path, order):
     p = tmp_path / "x.hist"
-    p.write_bytes(hist(order, [rec(order), rec(order, 1, 1, 3, 11), more(order), more(order, 2, 5), rec(order, 2, 246, 4, actor=0xffff)]))
+    p.write_bytes(
+        hist(
+            order,
+            [rec(order), rec(order, 1, 1, 3, 11), more(order), more(order, 2, 5), rec(order, 2, 246, 4, actor=0xFFFF)],
+        )
+    )
     h = read(p)
-    assert (h.head.driver, h.head.model, h.head.round, h.head.actor, h.head.flags) == ("mq", "priority", 4, 2, ("full", "exact"))
+    assert (h.head.driver, h.head.model, h.head.round, h.head.actor, h.head.flags) == (
+        "mq",
+        "priority",
+        4,
+        2,
+        ("full", "exact"),
+    )
     assert h.head.foreign == (order == ">")
     a, b, c = h.records
-    assert (a.f, a.role, a.state, a.ret, a.errno, a.token, a.tag, a.len) == ("send", "put", "ok", 32, None, 0x30100000000b7, 5, 32)
+    assert (a.f, a.role, a.state, a.ret, a.errno, a.token, a.tag, a.len) == (
+        "send",
+        "put",
+        "ok",
+        32,
+        None,
+        0x30100000000B7,
+        5,
+        32,
+    )
     assert (b.f, b.state, b.ret, b.errno) == ("receive", "fail", -1, "EAGAIN")
-    assert [(m.kind, m.len, m.total, m.raw) for m in b.more] == [("extent", 24, 48, b""), ("fragment", 5, 48, bytes(range(5)))]
+    assert [(m.kind, m.len, m.total, m.raw) for m in b.more] == [
+        ("extent", 24, 48, b""),
+        ("fragment", 5, 48, bytes(range(5))),
+    ]
     assert (c.f, c.state) == ("level", "info")
 
 
@@ -48,8 +96,15 @@ def test_what_was_not_published_or_cut_off_is_not_there(tmp_path):
     assert len(read(p).records) == 1
 
 
-@pytest.mark.parametrize("data, words", [(b"", "no history"), (b"PLUMBHST", "no history"), (hist(version=9), "version 9"),
-                                         (hist()[:12] + b"zzzz" + hist()[16:], "byte order")])
+@pytest.mark.parametrize(
+    "data, words",
+    [
+        (b"", "no history"),
+        (b"PLUMBHST", "no history"),
+        (hist(version=9), "version 9"),
+        (hist()[:12] + b"zzzz" + hist()[16:], "byte order"),
+    ],
+)
 def test_what_is_none_says_why(tmp_path, data, words):
     (tmp_path / "x").write_bytes(data)
     with pytest.raises(HistoryError, match=words):
@@ -63,7 +118,7 @@ def test_what_is_none_says_why(tmp_path, data, words):
 def test_any_bytes(tmp_path_factory, head, tail, order):
     p = tmp_path_factory.getbasetemp() / "any.hist"
     good = bytearray(hist(order, [rec(order)] * 2))
-    good[8:8 + len(head)] = head
+    good[8 : 8 + len(head)] = head
     p.write_bytes(bytes(good) + tail)
     try:
         read(p)
@@ -77,6 +132,7 @@ def test_a_real_round_reads_as_its_driver_tells_it(tmp_path):
     if not build or not (Path(build) / "drivers" / "plumb-mq").exists():
         pytest.skip("no built drivers: PLUMBLINE_BUILD is not set")
     from plumbline.client import Driver, DriverError
+
     try:
         with Driver("mq", drivers=Path(build) / "drivers", dir=tmp_path) as d:
             d.open("q", maxmsg=4, msgsize=64)

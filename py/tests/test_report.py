@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The report: a folder of any part of a run becomes a page that parses, hides nothing, and lets no text of a run become markup."""
+"""The report: any part of a run becomes a page that parses, hides nothing, and lets no text of a run become markup."""
 import json
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -9,7 +9,7 @@ from plumbline.outcomes import Record
 from plumbline.report import page, svg
 from plumbline.runfolder import RunFolder
 
-EVIL = '<script>alert(1)</script>"\'&</style>\x00\ud800'
+EVIL = "<script>alert(1)</script>\"'&</style>\x00\ud800"
 VOID = {"meta", "br", "line", "rect", "circle", "hr"}
 
 
@@ -46,27 +46,115 @@ def parse(html):
 
 
 def record(clause, outcome, variant="mq", **more):
-    return vars(Record(clause, variant, "mq", outcome, f"semantics/test_x.py::test_{clause}[{variant}]", text=f"Promise of {clause}.",
-                       source="mq_overview(7)", level="posix", **more))
+    return vars(
+        Record(
+            clause,
+            variant,
+            "mq",
+            outcome,
+            f"semantics/test_x.py::test_{clause}[{variant}]",
+            text=f"Promise of {clause}.",
+            source="mq_overview(7)",
+            level="posix",
+            **more,
+        )
+    )
 
 
-WITNESS = [{"actor": 0, "seq": 3, "f": "send", "state": "ok", "t_inv": 1000, "t_ret": 2000, "ret": 0, "token": "0x1", "tag": 1},
-           {"actor": 1, "seq": 4, "f": "send", "state": "ok", "t_inv": 2600, "t_ret": 3100, "ret": 0, "token": "0x1000000000001", "tag": 9},
-           {"actor": 2, "seq": 9, "f": "receive", "state": "ok", "t_inv": 5_000_000, "t_ret": 5_001_000, "ret": 32, "token": "0x1", "tag": 1},
-           {"actor": 3, "seq": 1, "f": "receive", "state": "invoked", "t_inv": 4000, "t_ret": 0, "ret": 0},
-           {"actor": 0, "seq": 5, "f": "send", "state": "fail", "t_inv": 5_100_000, "t_ret": 5_101_000, "ret": -1, "errno": "EAGAIN"}]
+WITNESS = [
+    {
+        "actor": 0,
+        "seq": 3,
+        "f": "send",
+        "state": "ok",
+        "t_inv": 1000,
+        "t_ret": 2000,
+        "ret": 0,
+        "token": "0x1",
+        "tag": 1,
+    },
+    {
+        "actor": 1,
+        "seq": 4,
+        "f": "send",
+        "state": "ok",
+        "t_inv": 2600,
+        "t_ret": 3100,
+        "ret": 0,
+        "token": "0x1000000000001",
+        "tag": 9,
+    },
+    {
+        "actor": 2,
+        "seq": 9,
+        "f": "receive",
+        "state": "ok",
+        "t_inv": 5_000_000,
+        "t_ret": 5_001_000,
+        "ret": 32,
+        "token": "0x1",
+        "tag": 1,
+    },
+    {"actor": 3, "seq": 1, "f": "receive", "state": "invoked", "t_inv": 4000, "t_ret": 0, "ret": 0},
+    {
+        "actor": 0,
+        "seq": 5,
+        "f": "send",
+        "state": "fail",
+        "t_inv": 5_100_000,
+        "t_ret": 5_101_000,
+        "ret": -1,
+        "errno": "EAGAIN",
+    },
+]
 
 
 def stress(**more):
-    figures = {"drivers": 5, "rounds": 40, "judged": 40, "done": 4000, "fail": 3, "pending": 1, "killed": 2, "ordered": 99, "short": 100, "overlapped": 60,
-               "elapsed_ns": 2 * 10**9, "overlap": 0.6, "violated": 0, "unknown": 0, "lat_ns": {"p50": 800, "p99": 20_000, "max": 3_000_000}}
-    return {"exit": 0, "verdict": "held", "per_mech": {"mq/mq": figures}, "hangs": [], "broken": [], "skips": [], "stderr": [], **more}
+    figures = {
+        "drivers": 5,
+        "rounds": 40,
+        "judged": 40,
+        "done": 4000,
+        "fail": 3,
+        "pending": 1,
+        "killed": 2,
+        "ordered": 99,
+        "short": 100,
+        "overlapped": 60,
+        "elapsed_ns": 2 * 10**9,
+        "overlap": 0.6,
+        "violated": 0,
+        "unknown": 0,
+        "lat_ns": {"p50": 800, "p99": 20_000, "max": 3_000_000},
+    }
+    return {
+        "exit": 0,
+        "verdict": "held",
+        "per_mech": {"mq/mq": figures},
+        "hangs": [],
+        "broken": [],
+        "skips": [],
+        "stderr": [],
+        **more,
+    }
 
 
 def violation(**more):
-    return {"where": "stress", "clause": "PMQ-02", "rule": "VPRIO", "mechanism": "mq", "variant": "mq", "instance": 3, "text": "Promise of PMQ-02.",
-            "source": "mq_receive(3)", "reason": "actor 2 took 0x1 although 0x2 was inside", "witness": WITNESS, "replay": "plumbline stress mq=5 --seed 0x1",
-            "expected": "", **more}
+    return {
+        "where": "stress",
+        "clause": "PMQ-02",
+        "rule": "VPRIO",
+        "mechanism": "mq",
+        "variant": "mq",
+        "instance": 3,
+        "text": "Promise of PMQ-02.",
+        "source": "mq_receive(3)",
+        "reason": "actor 2 took 0x1 although 0x2 was inside",
+        "witness": WITNESS,
+        "replay": "plumbline stress mq=5 --seed 0x1",
+        "expected": "",
+        **more,
+    }
 
 
 @pytest.fixture
@@ -75,11 +163,35 @@ def folder(tmp_path):
         f = RunFolder(tmp_path / "r1")
         f.path.mkdir(exist_ok=True)
         f.write_json("conform.json", {"records": list(records), "news": list(news), "trouble": trouble})
-        f.write_json("env.json", {"kernel": "Linux 6.18", "machine": "x86_64", "capabilities": ["CHOWN"], "limits": {"RLIMIT_NOFILE": "9"}, "mounts": {}})
-        f.write_json("run.json", {"run": "r1", "seed": "0x1", "verdict": verdict, "exit": 0, "replay": "plumbline run", "target": "this machine", "seconds": 1,
-                                  "violations": list(violations), "stress": engine, "rules": {"mq/mq": [{"id": "PMQ-02", "text": "t", "source": "s", "level": "posix"}]},
-                                  "hangs": (engine or {}).get("hangs", []), **more})
+        f.write_json(
+            "env.json",
+            {
+                "kernel": "Linux 6.18",
+                "machine": "x86_64",
+                "capabilities": ["CHOWN"],
+                "limits": {"RLIMIT_NOFILE": "9"},
+                "mounts": {},
+            },
+        )
+        f.write_json(
+            "run.json",
+            {
+                "run": "r1",
+                "seed": "0x1",
+                "verdict": verdict,
+                "exit": 0,
+                "replay": "plumbline run",
+                "target": "this machine",
+                "seconds": 1,
+                "violations": list(violations),
+                "stress": engine,
+                "rules": {"mq/mq": [{"id": "PMQ-02", "text": "t", "source": "s", "level": "posix"}]},
+                "hangs": (engine or {}).get("hangs", []),
+                **more,
+            },
+        )
         return f
+
     return make
 
 
@@ -91,7 +203,9 @@ def text_of(f):
 def test_green_says_what_stands_behind_it(folder):
     text, v = text_of(folder([record("PMQ-01", "held"), record("PMQ-02", "held")], engine=stress()))
     assert "Every promise that could be tried here holds: 2 clauses and 40 rounds under load." in text
-    assert "plumbline run" in text and "Promise of PMQ-01." in text and "Under load" in text and "Violations" not in text
+    assert (
+        "plumbline run" in text and "Promise of PMQ-01." in text and "Under load" in text and "Violations" not in text
+    )
     assert [s.load for m in v.matrices for r in m.rows for s in r.squares] == ["", "held"]
 
 
@@ -99,14 +213,29 @@ def test_red_shows_the_witness(folder):
     html = page.render(page.view(folder([record("PMQ-02", "held")], "violated", [violation()], engine=stress(exit=1))))
     tidy, text = parse(html)
     assert "1 promise violated: PMQ-02 (mq)." in text and "rule VPRIO" in text and "although 0x2 was inside" in text
-    assert "receive → never returned" in text and "send → EAGAIN" in text and "send 0#1 (9) → 0" in text and "svg" in tidy.tags
+    assert (
+        "receive → never returned" in text
+        and "send → EAGAIN" in text
+        and "send 0#1 (9) → 0" in text
+        and "svg" in tidy.tags
+    )
     assert 'class="sq violated"' in html
 
 
 def test_an_expected_violation_is_shown_apart(folder):
     r = record("PMQ-02", "violated", reason="it does", expected="violated", note="known (link)")
-    text, v = text_of(folder([r, record("PMQ-01", "held")], "held", [{**violation(where="conform"), "expected": "violated", "note": "known (link)"}]))
-    assert "1 violation was expected." in text and "Every promise that could be tried here holds" in text and "Expected: known (link)" in text
+    text, v = text_of(
+        folder(
+            [r, record("PMQ-01", "held")],
+            "held",
+            [{**violation(where="conform"), "expected": "violated", "note": "known (link)"}],
+        )
+    )
+    assert (
+        "1 violation was expected." in text
+        and "Every promise that could be tried here holds" in text
+        and "Expected: known (link)" in text
+    )
 
 
 def test_skips_say_why(folder):
@@ -114,14 +243,28 @@ def test_skips_say_why(folder):
     assert "Nothing could be tried here" in text and "fs.mqueue.queues_max" in text and "PMQ-01 (mq)" in text
 
 
-@pytest.mark.parametrize("verdict, words", [("broken", "Broken"), ("unknown", "Inconclusive"), ("interrupted", "Interrupted"), ("skipped", "Nothing ran")])
+@pytest.mark.parametrize(
+    "verdict, words",
+    [("broken", "Broken"), ("unknown", "Inconclusive"), ("interrupted", "Interrupted"), ("skipped", "Nothing ran")],
+)
 def test_each_verdict_has_its_sentence(folder, verdict, words):
     assert words in text_of(folder(verdict=verdict, trouble="pytest refused its options"))[0]
 
 
 def test_hangs_and_dead_drivers_are_in_page_and_junit(folder):
-    hang = {"instance": 4, "mechanism": "mq", "variant": "mq", "kind": "deadlock", "actors": [{"id": 3, "f": "receive", "is": "blocked", "held_ns": 5 * 10**9}]}
-    f = folder(verdict="violated", engine=stress(exit=1, hangs=[hang], broken=[{"instance": 1, "mechanism": "pipe", "variant": "stream", "why": "exit 9"}]))
+    hang = {
+        "instance": 4,
+        "mechanism": "mq",
+        "variant": "mq",
+        "kind": "deadlock",
+        "actors": [{"id": 3, "f": "receive", "is": "blocked", "held_ns": 5 * 10**9}],
+    }
+    f = folder(
+        verdict="violated",
+        engine=stress(
+            exit=1, hangs=[hang], broken=[{"instance": 1, "mechanism": "pipe", "variant": "stream", "why": "exit 9"}]
+        ),
+    )
     text, v = text_of(f)
     assert "1 driver hung under load." in text and "deadlock" in text and "exit 9" in text
     assert {(r.clause, r.outcome) for r in v.junit_records} >= {("HANG", "violated"), ("DRIVER", "broken")}
@@ -129,15 +272,26 @@ def test_hangs_and_dead_drivers_are_in_page_and_junit(folder):
 
 def test_hostile_text_stays_text(folder):
     r = record("PMQ-01", "violated", reason=EVIL, witness=[{**WITNESS[0], "f": EVIL, "actor": EVIL}])
-    f = folder([r, record(EVIL, "skipped", reason=EVIL)], "violated", [violation(reason=EVIL, clause=EVIL, witness=[{**WITNESS[0], "f": EVIL}])],
-               [EVIL], EVIL, stress(hangs=[{"kind": EVIL, "cycle": [EVIL]}], skips=[{"why": EVIL}]), argv=EVIL, started=EVIL)
+    f = folder(
+        [r, record(EVIL, "skipped", reason=EVIL)],
+        "violated",
+        [violation(reason=EVIL, clause=EVIL, witness=[{**WITNESS[0], "f": EVIL}])],
+        [EVIL],
+        EVIL,
+        stress(hangs=[{"kind": EVIL, "cycle": [EVIL]}], skips=[{"why": EVIL}]),
+        argv=EVIL,
+        started=EVIL,
+    )
     html = page.render(page.view(f))
     parse(html)
     assert "<script" not in html and "&lt;script&gt;" in html
 
 
 def test_damaged_folders_give_a_page_or_one_line(folder, tmp_path):
-    f = folder([record("PMQ-01", "held"), {"nonsense": 1}, "text", {**record("X", "held"), "outcome": "great"}], engine={"exit": 3, "per_mech": "no"})
+    f = folder(
+        [record("PMQ-01", "held"), {"nonsense": 1}, "text", {**record("X", "held"), "outcome": "great"}],
+        engine={"exit": 3, "per_mech": "no"},
+    )
     parse(page.render(page.view(f)))
     (f.path / "conform.json").write_text("{")
     with pytest.raises(Exception, match="conform.json"):

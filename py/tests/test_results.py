@@ -18,10 +18,18 @@ def rec(clause="A-1", outcome="held", variant="v", mech="m", **more):
     return Record(clause, variant, mech, outcome, **{"test": f"t.py::test_{clause}[{variant}]", **more})
 
 
-@pytest.mark.parametrize("outcomes, word", [
-    (["held", "held"], "held"), (["held", "skipped"], "held"), (["held", "violated", "broken"], "violated"), (["held", "broken", "unknown"], "broken"),
-    (["held", "unknown"], "unknown"), (["skipped"], "skipped"), ([], "skipped"),
-])
+@pytest.mark.parametrize(
+    "outcomes, word",
+    [
+        (["held", "held"], "held"),
+        (["held", "skipped"], "held"),
+        (["held", "violated", "broken"], "violated"),
+        (["held", "broken", "unknown"], "broken"),
+        (["held", "unknown"], "unknown"),
+        (["skipped"], "skipped"),
+        ([], "skipped"),
+    ],
+)
 def test_the_worst_speaks(outcomes, word):
     c = Conform([rec(f"A-{i}", o) for i, o in enumerate(outcomes)])
     assert c.verdict == word
@@ -36,7 +44,11 @@ def test_one_bad_test_decides_its_clause():
 def test_interrupted_and_trouble_are_not_green():
     assert Conform([rec()], interrupted=True).verdict == "interrupted"
     assert Conform([rec()], trouble="pytest broke").verdict == "broken"
-    assert verdict({}, 1, True) == "violated" and worst(["held", "unknown", "broken"]) == "broken" and worst([]) == "skipped"
+    assert (
+        verdict({}, 1, True) == "violated"
+        and worst(["held", "unknown", "broken"]) == "broken"
+        and worst([]) == "skipped"
+    )
 
 
 def test_an_expected_violation_does_not_count_but_a_pass_is_news():
@@ -62,20 +74,38 @@ def test_unknown_outcomes_are_broken():
 
 def test_names():
     assert column("mq", "mq") == "mq" and column("mutex", "pi") == "mutex/pi" and column("mq", "") == "mq"
-    assert plural(1, "driver") == "1 driver" and plural(2, "deadly") == "2 deadlies" and plural(1200, "round") == "1,200 rounds"
+    assert (
+        plural(1, "driver") == "1 driver"
+        and plural(2, "deadly") == "2 deadlies"
+        and plural(1200, "round") == "1,200 rounds"
+    )
 
 
 def test_junit_dialect(tmp_path):
-    records = [rec(), rec("A-2", "violated", reason="x\nsecond", text="T", source="S", witness=[{"actor": 1}]), rec("A-3", "skipped", reason="no cap"),
-               rec("A-4", "broken", reason="boom"), rec("A-5", "unknown", reason="cap"), rec("A-6", "violated", expected="violated", note="known"),
-               rec(test="t.py::test_A-1[v/2]"), rec(reason="bad\x00\x1b")]
+    records = [
+        rec(),
+        rec("A-2", "violated", reason="x\nsecond", text="T", source="S", witness=[{"actor": 1}]),
+        rec("A-3", "skipped", reason="no cap"),
+        rec("A-4", "broken", reason="boom"),
+        rec("A-5", "unknown", reason="cap"),
+        rec("A-6", "violated", expected="violated", note="known"),
+        rec(test="t.py::test_A-1[v/2]"),
+        rec(reason="bad\x00\x1b"),
+    ]
     junit.write(tmp_path / "j.xml", records, {"seed": "0x1", "kernel": "L\x00"})
     suite = ET.parse(tmp_path / "j.xml").getroot()[0]
-    assert {k: suite.get(k) for k in ("tests", "failures", "errors", "skipped")} == {"tests": "8", "failures": "1", "errors": "2", "skipped": "2"}
+    assert {k: suite.get(k) for k in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "8",
+        "failures": "1",
+        "errors": "2",
+        "skipped": "2",
+    }
     names = [(c.get("classname"), c.get("name")) for c in suite.iter("testcase")]
     assert len(set(names)) == 8 and names[0] == ("plumbline.m.v", "A-1 A-1")
     fail = suite.find("testcase/failure")
-    assert fail.get("type") == "violation" and fail.get("message") == "x" and "actor=1" in fail.text and "S" in fail.text
+    assert (
+        fail.get("type") == "violation" and fail.get("message") == "x" and "actor=1" in fail.text and "S" in fail.text
+    )
     assert suite.find("testcase").get("file") == "t.py" and suite.find("properties/property").get("name") == "seed"
 
 
@@ -104,7 +134,9 @@ def test_a_folder_called_latest_is_left_alone(tmp_path):
 
 def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     f = RunFolder(tmp_path)
-    monkeypatch.setattr("pathlib.Path.write_text", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        "pathlib.Path.write_text", lambda *a, **k: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with pytest.raises(Trouble, match="No space left") as e:
         f.write("x", "y")
     assert e.value.code == 3
@@ -125,7 +157,9 @@ def test_only_dead_runs_are_swept(tmp_path, unlinker):
     for run in ("dead", "alive"):
         (root / run / "inst" / "00").mkdir(parents=True)
         (root / run / "lock").write_text("")
-        (root / run / "inst" / "00" / "objects").write_text(f"mq /plumb.{run}.0.q\nmq /strangers\nnix /plumb.x\nmq /plumb.{run}.0.q\n")
+        (root / run / "inst" / "00" / "objects").write_text(
+            f"mq /plumb.{run}.0.q\nmq /strangers\nnix /plumb.x\nmq /plumb.{run}.0.q\n"
+        )
     (root / "dead" / "stress" / "inst" / "07").mkdir(parents=True)
     (root / "dead" / "stress" / "lock").write_text("")
     (root / "dead" / "stress" / "inst" / "07" / "objects").write_text("mq /plumb.engine.7.q\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""From the command to the report, with the engine and a driver that misbehaves on request: one exit code a fault, and nothing left.
+"""From the command to the report, with the engine and a driver that misbehaves: one exit code a fault, nothing left.
 
 Needs a build (PLUMBLINE_BUILD); the suites here are two lines that write results as conformance/ does.
 """
@@ -20,9 +20,11 @@ FAKE = next((p for p in (BUILD / "core/tests/plumb-fake", BUILD / "plumb-fake") 
 ENGINE = next((p for p in (BUILD / "plumb-stress", BUILD / "stress/plumb-stress") if p.exists()), None)
 HERE = Path(__file__).resolve().parent
 needs_fake = pytest.mark.skipif(not FAKE, reason="plumb-fake is not built (PLUMBLINE_BUILD)")
-needs_engine = pytest.mark.skipif(not (FAKE and ENGINE), reason="plumb-stress and plumb-fake are not built (PLUMBLINE_BUILD)")
+needs_engine = pytest.mark.skipif(
+    not (FAKE and ENGINE), reason="plumb-stress and plumb-fake are not built (PLUMBLINE_BUILD)"
+)
 
-SUITE = '''
+SUITE = """
 import json, os, pytest
 @pytest.mark.parametrize("n", range(3))
 def test_toy(n):
@@ -30,11 +32,13 @@ def test_toy(n):
     outcome = os.environ.get("TOY_OUTCOMES", "held held held").split()[n]
     with open(os.environ["PLUMBLINE_RESULTS"] + ("." + w if w else ""), "a") as f:
         if outcome != "silent":
-            f.write(json.dumps({"clause": f"TOY-0{n + 1}", "variant": "toy", "mechanism": "toy", "test": f"t.py::test_toy[{n}]", "outcome": outcome,
-                                "reason": f"reason {n}", "text": "What is put is taken.", "source": "toy(7)", "level": "impl", "seconds": 0.1}) + "\\n")
+            f.write(json.dumps({"clause": f"TOY-0{n + 1}", "variant": "toy", "mechanism": "toy",
+                                "test": f"t.py::test_toy[{n}]",
+                                "outcome": outcome, "reason": f"reason {n}", "text": "What is put is taken.",
+                                "source": "toy(7)", "level": "impl", "seconds": 0.1}) + "\\n")
     while outcome == "held" and os.environ.get("TOY_WAIT") and n == 2: __import__("signal").pause()
     assert outcome in ("held", "skipped")
-'''
+"""
 
 
 @pytest.fixture
@@ -42,9 +46,16 @@ def world(tmp_path):
     """A tree with a path that has a space in it, a toy suite, the toy driver and plumb-fake."""
     root = tmp_path / "a tree"
     (root / "conformance" / "clauses").mkdir(parents=True)
-    clause = '[[clause]]\nid = "TOY-0{}"\nvariant = "*"\ntext = "What is put is taken."\nsource = "toy(7)"\nlevel = "impl"\nkind = "safety"\nsince = 1\n'
-    (root / "conformance" / "clauses" / "toy.toml").write_text('catalogue = 1\nmechanism = "toy"\n' + "".join(clause.format(i) for i in (1, 2, 3)))
-    (root / "conformance" / "clauses" / "fake.toml").write_text('mechanism = "fake"\n' + clause.format(9).replace("TOY", "FAKE") + 'rules = ["VORD", "VPRIO", "VLOST"]\n')
+    clause = (
+        '[[clause]]\nid = "TOY-0{}"\nvariant = "*"\ntext = "What is put is taken."\nsource = "toy(7)"\n'
+        'level = "impl"\nkind = "safety"\nsince = 1\n'
+    )
+    (root / "conformance" / "clauses" / "toy.toml").write_text(
+        'catalogue = 1\nmechanism = "toy"\n' + "".join(clause.format(i) for i in (1, 2, 3))
+    )
+    (root / "conformance" / "clauses" / "fake.toml").write_text(
+        'mechanism = "fake"\n' + clause.format(9).replace("TOY", "FAKE") + 'rules = ["VORD", "VPRIO", "VLOST"]\n'
+    )
     (root / "conformance" / "test_toy.py").write_text(SUITE)
     (root / "drivers").mkdir()
     (root / "drivers" / "plumb-toy").symlink_to(HERE / "toydriver.py")
@@ -57,8 +68,14 @@ def world(tmp_path):
 def start(world, *argv, **env):
     # the toy suite needs no second worker
     jobs = ["--jobs", "0"] if argv[0] == "conform" else []
-    return subprocess.Popen([sys.executable, "-m", "plumbline", *argv, *jobs], cwd=world / "cwd", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env={**os.environ, "PLUMBLINE_SOURCE": str(world), "PLUMBLINE_DRIVERS": str(world / "drivers"), **env})
+    return subprocess.Popen(
+        [sys.executable, "-m", "plumbline", *argv, *jobs],
+        cwd=world / "cwd",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PLUMBLINE_SOURCE": str(world), "PLUMBLINE_DRIVERS": str(world / "drivers"), **env},
+    )
 
 
 def run(world, *argv, **env):
@@ -80,10 +97,18 @@ def until(condition, what, seconds=20.0):
         tick.wait(0.02)
 
 
-@pytest.mark.parametrize("outcomes, code, verdict", [
-    ("held held held", 0, "held"), ("held violated held", 1, "violated"), ("held broken skipped", 3, "broken"), ("skipped skipped skipped", 4, "skipped"),
-    ("held unknown held", 5, "unknown"), ("violated broken unknown", 1, "violated"), ("held silent held", 3, "broken"),
-])
+@pytest.mark.parametrize(
+    "outcomes, code, verdict",
+    [
+        ("held held held", 0, "held"),
+        ("held violated held", 1, "violated"),
+        ("held broken skipped", 3, "broken"),
+        ("skipped skipped skipped", 4, "skipped"),
+        ("held unknown held", 5, "unknown"),
+        ("violated broken unknown", 1, "violated"),
+        ("held silent held", 3, "broken"),
+    ],
+)
 def test_conform_has_one_exit_code_an_outcome(world, outcomes, code, verdict):
     got, out, err = run(world, "conform", TOY_OUTCOMES=outcomes)
     assert got == code, out + err
@@ -98,8 +123,22 @@ def test_conform_has_one_exit_code_an_outcome(world, outcomes, code, verdict):
 
 def test_expectations_shards_and_junit(world):
     x = world / "x.toml"
-    x.write_text('[[expect]]\nclause = "TOY-02"\noutcome = "violated"\nreason = "known"\n[[expect]]\nclause = "TOY-03"\noutcome = "violated"\nreason = "gone"\n')
-    code, out, _ = run(world, "conform", "toy", "--expect", str(x), "--junit", "j.xml", "--json", "-", TOY_OUTCOMES="held violated held")
+    x.write_text(
+        '[[expect]]\nclause = "TOY-02"\noutcome = "violated"\nreason = "known"\n'
+        '[[expect]]\nclause = "TOY-03"\noutcome = "violated"\nreason = "gone"\n'
+    )
+    code, out, _ = run(
+        world,
+        "conform",
+        "toy",
+        "--expect",
+        str(x),
+        "--junit",
+        "j.xml",
+        "--json",
+        "-",
+        TOY_OUTCOMES="held violated held",
+    )
     assert code == 0 and json.loads(out)["counts"]["violated"] == 1
     assert ET.parse(world / "cwd" / "j.xml").getroot()[0].get("failures") == "0"
     assert "unexpectedly held" in (results(world) / "conform.json").read_text()
@@ -114,7 +153,11 @@ def test_expectations_shards_and_junit(world):
 
 def test_ctrl_c_still_reports(world):
     p = start(world, "conform", TOY_WAIT="1")
-    until(lambda: list(results(world).glob("results.jsonl*")) and "TOY-03" in (results(world) / "results.jsonl").read_text(), "the suite did not start")
+    until(
+        lambda: list(results(world).glob("results.jsonl*"))
+        and "TOY-03" in (results(world) / "results.jsonl").read_text(),
+        "the suite did not start",
+    )
     p.send_signal(signal.SIGINT)
     out, err = p.communicate(timeout=30)
     assert p.returncode == 130 and "Interrupted" in out and "Traceback" not in err
@@ -127,15 +170,28 @@ def test_a_budget_ends_the_suites(world):
 
 
 @needs_fake
-@pytest.mark.parametrize("mode, match", [("silent", "no hello"), ("crash-hello", "SIGABRT"), ("lie-proto", "speaks versions")])
+@pytest.mark.parametrize(
+    "mode, match", [("silent", "no hello"), ("crash-hello", "SIGABRT"), ("lie-proto", "speaks versions")]
+)
 def test_the_client_names_an_early_fault(mode, match):
     with pytest.raises(DriverError, match=match):
         Driver(str(FAKE), env={**os.environ, "PLUMB_FAKE": mode}, hello_timeout=0.5)
 
 
 @needs_fake
-@pytest.mark.parametrize("mode, match", [("crash", "SIGABRT"), ("garbage", "not JSON"), ("exit", "ended"), ("double", "second reply"), ("flood", "flood"),
-                                         ("flood-line", "65536"), ("endless", "not answered"), ("lie-reply", "nobody made")])
+@pytest.mark.parametrize(
+    "mode, match",
+    [
+        ("crash", "SIGABRT"),
+        ("garbage", "not JSON"),
+        ("exit", "ended"),
+        ("double", "second reply"),
+        ("flood", "flood"),
+        ("flood-line", "65536"),
+        ("endless", "not answered"),
+        ("lie-reply", "nobody made"),
+    ],
+)
 def test_the_client_names_a_fault_in_a_run(mode, match):
     d = Driver(str(FAKE), env={**os.environ, "PLUMB_FAKE": mode})
     try:
@@ -149,7 +205,9 @@ def test_the_client_names_a_fault_in_a_run(mode, match):
 
 
 @needs_engine
-@pytest.mark.parametrize("mode, code", [("obey", 0), ("lie-numbers", 1), ("crash", 3), ("unknown", 5), ("unsupported", 4)])
+@pytest.mark.parametrize(
+    "mode, code", [("obey", 0), ("lie-numbers", 1), ("crash", 3), ("unknown", 5), ("unsupported", 4)]
+)
 def test_stress_has_one_exit_code_an_outcome(world, mode, code):
     got, out, err = run(world, "stress", f"fake/{mode}=2", "--for", "500ms", "--seed", "0x5")
     assert got == code, out + err

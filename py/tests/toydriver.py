@@ -6,8 +6,8 @@ import json, os, select, sys, time, zlib
 HELLO = {"ev": "hello", "t": 0, "proto": [1], "driver": "toy", "title": "toy queue", "build": "1", "pid": os.getpid(),
          "now": time.monotonic_ns(), "clock": {"name": "CLOCK_MONOTONIC", "res_ns": 1, "boot": "", "timens": 0},
          "limits": {"line": 65536, "actors": 64}, "open": {}, "ends": [], "ops": {
-             "put": {"role": "put", "blocks": False, "timed": False, "args": {"size": [0, 4096]}, "size": "size", "out": []},
-             "take": {"role": "take", "blocks": True, "timed": False, "args": {"size": [0, 4096]}, "size": "size", "out": []}},
+             "put": {"role": "put", "blocks": False, "timed": False, "args": {"size": [0, 4096]}, "size": "size"},
+             "take": {"role": "take", "blocks": True, "timed": False, "args": {"size": [0, 4096]}, "size": "size"}},
          "variants": [{"name": "toy", "model": "fifo", "caps": ["datagram", "blocking"], "supported": True, "why": ""}]}
 t0, tick_s, serial, objects, actors, waiting = time.monotonic_ns(), 1.0, 0, {}, [], {}
 
@@ -25,7 +25,7 @@ def call(ident, on, f, actor, size=32):
     global serial
     since, serial = time.monotonic_ns() - t0, serial + 1
     if on not in objects or actor not in actors: return err(ident, "usage", "no such object or actor")
-    if f not in HELLO["ops"] or not 0 <= size <= 4096: return err(ident, "usage", "no such operation, or size out of range")
+    if f not in HELLO["ops"] or not 0 <= size <= 4096: return err(ident, "usage", "no such call")
     if f == "take": waiting[ident] = (since, on, actor)
     else:
         message = {"token": hex(serial), "sum": hex(zlib.crc32(b"%d" % serial)), "len": size}
@@ -39,9 +39,13 @@ def handle(r):
     op, i = r["op"], r["id"]
     if op == "call": return call(i, r.get("on"), r.get("f"), r.get("actor"), r.get("size", 32))
     if op == "init" and r.get("proto") != 1: return err(i, "usage", "this driver speaks version 1")
-    if op == "init": tick_s, t0, ok = r.get("tick_ms", 1000) / 1000, r.get("t0", t0), {"caps": ["datagram", "blocking"], "dir": False}
+    if op == "init":
+        tick_s, t0 = r.get("tick_ms", 1000) / 1000, r.get("t0", t0)
+        ok = {"caps": ["datagram", "blocking"], "dir": False}
     elif op == "open": ok = {} if objects.setdefault(r["as"], []) is None else {}
-    elif op == "actor": actors[:] = range(len(actors) + r["n"]); ok = {"ids": actors[-r["n"]:], "pids": [os.getpid()] * r["n"]}
+    elif op == "actor":
+        actors[:] = range(len(actors) + r["n"])
+        ok = {"ids": actors[-r["n"]:], "pids": [os.getpid()] * r["n"]}
     elif op == "status": ok = {"state": "idle", "rung": "none", "actors": [{"id": a, "is": "blocked" if any(
         w[2] == a for w in waiting.values()) else "idle"} for a in actors]}
     elif op == "cancel": ok = cancel(r["target"]) or {}

@@ -72,7 +72,11 @@ class View:
 def view(folder: RunFolder) -> View:
     """Everything the page shows. Works on a folder of any part of a run: conform alone, stress alone, neither."""
     run, env, conform = folder.read_json("run.json"), folder.read_json("env.json"), folder.read_json("conform.json")
-    records = [Record(**{k: v for k, v in r.items() if k in Record.__dataclass_fields__}) for r in conform.get("records", []) if _usable(r)]
+    records = [
+        Record(**{k: v for k, v in r.items() if k in Record.__dataclass_fields__})
+        for r in conform.get("records", [])
+        if _usable(r)
+    ]
     stress = run.get("stress") or {}
     kinds = _kinds(stress)
     under_load = _stress_records(run, kinds)
@@ -90,7 +94,11 @@ def view(folder: RunFolder) -> View:
 
 
 def _usable(r: Any) -> bool:
-    return isinstance(r, dict) and all(isinstance(r.get(k), str) for k in ("clause", "variant", "mechanism")) and r.get("outcome") in OUTCOMES
+    return (
+        isinstance(r, dict)
+        and all(isinstance(r.get(k), str) for k in ("clause", "variant", "mechanism"))
+        and r.get("outcome") in OUTCOMES
+    )
 
 
 def _kinds(stress: dict[str, Any]) -> list[dict[str, Any]]:
@@ -98,9 +106,15 @@ def _kinds(stress: dict[str, Any]) -> list[dict[str, Any]]:
     for key in _KINDS:
         value = stress.get(key)
         if isinstance(value, list) and any(isinstance(m, dict) for m in value):
-            return [{**m, "label": column(str(m.get("mechanism") or m.get("name") or "?"), str(m.get("variant") or ""))} for m in value if isinstance(m, dict)]
+            return [
+                {**m, "label": column(str(m.get("mechanism") or m.get("name") or "?"), str(m.get("variant") or ""))}
+                for m in value
+                if isinstance(m, dict)
+            ]
         if isinstance(value, dict):
-            return [{**m, "label": column(*name.partition("/")[::2])} for name, m in value.items() if isinstance(m, dict)]
+            return [
+                {**m, "label": column(*name.partition("/")[::2])} for name, m in value.items() if isinstance(m, dict)
+            ]
     return []
 
 
@@ -109,7 +123,9 @@ def _stress_records(run: dict[str, Any], kinds: list[dict[str, Any]]) -> list[Re
     bad: dict[tuple[str, str], dict[str, Any]] = {}
     for v in run.get("violations") or []:
         if v.get("where") == "stress":
-            bad.setdefault((v.get("clause") or v.get("rule") or "?", column(v.get("mechanism", ""), v.get("variant", ""))), v)
+            bad.setdefault(
+                (v.get("clause") or v.get("rule") or "?", column(v.get("mechanism", ""), v.get("variant", ""))), v
+            )
     judged = {k["label"]: k.get("judged", 0) for k in kinds}
     out = []
     for where, clauses in (run.get("rules") or {}).items():
@@ -118,23 +134,54 @@ def _stress_records(run: dict[str, Any], kinds: list[dict[str, Any]]) -> list[Re
         for c in clauses if judged.get(label) or judged.get(where) else ():
             v = bad.pop((c["id"], label), None)
             out.append(_under_load(c["id"], mech, variant or mech, v, c))
-    out += [_trouble_record("HANG", "violated", h, hang_words(h)) for h in run.get("hangs") or [] if isinstance(h, dict)]
-    out += [_trouble_record("DRIVER", "broken", b, str(b.get("why", ""))) for b in (run.get("stress") or {}).get("broken") or [] if isinstance(b, dict)]
-    return out + [_under_load(clause, v.get("mechanism", ""), v.get("variant", ""), v, v) for (clause, _), v in bad.items()]
+    out += [
+        _trouble_record("HANG", "violated", h, hang_words(h)) for h in run.get("hangs") or [] if isinstance(h, dict)
+    ]
+    out += [
+        _trouble_record("DRIVER", "broken", b, str(b.get("why", "")))
+        for b in (run.get("stress") or {}).get("broken") or []
+        if isinstance(b, dict)
+    ]
+    return out + [
+        _under_load(clause, v.get("mechanism", ""), v.get("variant", ""), v, v) for (clause, _), v in bad.items()
+    ]
 
 
 def _under_load(clause: str, mech: str, variant: str, v: dict[str, Any] | None, about: dict[str, Any]) -> Record:
-    r = Record(clause, variant, mech, "violated" if v else "held", "stress::under_load", text=about.get("text", ""),
-               source=about.get("source", ""), level=about.get("level", ""))
+    r = Record(
+        clause,
+        variant,
+        mech,
+        "violated" if v else "held",
+        "stress::under_load",
+        text=about.get("text", ""),
+        source=about.get("source", ""),
+        level=about.get("level", ""),
+    )
     if v:
-        r.reason, r.rule, r.witness, r.expected, r.note = v.get("reason", ""), v.get("rule", ""), v.get("witness"), v.get("expected", ""), v.get("note", "")
+        r.reason, r.rule, r.witness, r.expected, r.note = (
+            v.get("reason", ""),
+            v.get("rule", ""),
+            v.get("witness"),
+            v.get("expected", ""),
+            v.get("note", ""),
+        )
     return r
 
 
 def _trouble_record(name: str, outcome: str, about: dict[str, Any], reason: str) -> Record:
     mech = str(about.get("mechanism") or "?")
-    return Record(name, str(about.get("variant") or mech), mech, outcome, "stress::under_load", reason,
-                  text="Every operation that can be carried out is carried out." if name == "HANG" else "The driver lives until it is told to stop.")
+    return Record(
+        name,
+        str(about.get("variant") or mech),
+        mech,
+        outcome,
+        "stress::under_load",
+        reason,
+        text="Every operation that can be carried out is carried out."
+        if name == "HANG"
+        else "The driver lives until it is told to stop.",
+    )
 
 
 def _matrices(records: list[Record], under_load: list[Record]) -> list[Matrix]:
@@ -146,8 +193,17 @@ def _matrices(records: list[Record], under_load: list[Record]) -> list[Matrix]:
         table = cells(r for r in mine if r.test != "stress::under_load")
         columns = sorted({column(r.mechanism, r.variant) for r in mine})
         about = {r.clause: r for r in reversed(mine)}
-        rows = [Row(c, about[c].text, about[c].source, about[c].level, about[c].kind, [_square(table.get((c, w)), load.get((c, w))) for w in columns])
-                for c in dict.fromkeys(r.clause for r in mine)]
+        rows = [
+            Row(
+                c,
+                about[c].text,
+                about[c].source,
+                about[c].level,
+                about[c].kind,
+                [_square(table.get((c, w)), load.get((c, w))) for w in columns],
+            )
+            for c in dict.fromkeys(r.clause for r in mine)
+        ]
         out.append(Matrix(mech, columns, rows))
     return out
 
@@ -173,9 +229,14 @@ def _findings(violations: list[dict[str, Any]]) -> list[dict[str, Any]]:
             groups[key]["times"] += 1
             continue
         witness = v.get("witness") if isinstance(v.get("witness"), list) else []
-        groups[key] = {**v, "times": 1, "label": column(str(v.get("mechanism", "")), str(v.get("variant", ""))),
-                       "ops": [w for w in witness if isinstance(w, dict)], "svg": svg.timeline(witness),
-                       "foreseen": v.get("expected") == "violated"}
+        groups[key] = {
+            **v,
+            "times": 1,
+            "label": column(str(v.get("mechanism", "")), str(v.get("variant", ""))),
+            "ops": [w for w in witness if isinstance(w, dict)],
+            "svg": svg.timeline(witness),
+            "foreseen": v.get("expected") == "violated",
+        }
     return sorted(groups.values(), key=lambda g: g["foreseen"])[:_HANDFUL]
 
 
@@ -191,12 +252,21 @@ def _engine_skips(stress: dict[str, Any]) -> list[tuple[str, list[str]]]:
     out = []
     for s in stress.get("skips") or [] if isinstance(stress.get("skips"), list) else []:
         if isinstance(s, dict):
-            out.append((str(s.get("why") or s.get("reason") or "no reason given"), [f"stress of {column(str(s.get('mechanism', '?')), str(s.get('variant') or ''))}"]))
+            out.append(
+                (
+                    str(s.get("why") or s.get("reason") or "no reason given"),
+                    [f"stress of {column(str(s.get('mechanism', '?')), str(s.get('variant') or ''))}"],
+                )
+            )
     return out
 
 
 def _words(value: Any) -> str:
-    return " ".join(f"{k} {v}" for k, v in value.items() if v not in (None, "", [])) if isinstance(value, dict) else str(value)
+    return (
+        " ".join(f"{k} {v}" for k, v in value.items() if v not in (None, "", []))
+        if isinstance(value, dict)
+        else str(value)
+    )
 
 
 def _sentence(v: View) -> str:
@@ -207,12 +277,16 @@ def _sentence(v: View) -> str:
     rounds = sum(k.get("judged") or 0 for k in v.kinds)
     load = f"{plural(rounds, 'round')} under load" if rounds else ""
     basis = " and ".join(filter(None, [f"{plural(held, 'clause')}" if held else "", load]))
-    against = list(dict.fromkeys(f"{f.get('clause') or f.get('rule')} ({f['label']})" for f in v.findings if not f["foreseen"]))
+    against = list(
+        dict.fromkeys(f"{f.get('clause') or f.get('rule')} ({f['label']})" for f in v.findings if not f["foreseen"])
+    )
     if word == "violated":
         names = ", ".join(against[:6]) + (f" and {len(against) - 6} more" if len(against) > 6 else "")
         hangs = v.run.get("hangs") or []
         hung = f"{plural(len(hangs), 'driver')} hung under load." if hangs else ""
-        text = " ".join(filter(None, [f"{plural(len(against), 'promise')} violated: {names}." if against else "", hung]))
+        text = " ".join(
+            filter(None, [f"{plural(len(against), 'promise')} violated: {names}." if against else "", hung])
+        )
     elif word == "held":
         text = f"Every promise that could be tried here holds: {basis or 'all'}."
     elif word == "skipped":
@@ -220,33 +294,72 @@ def _sentence(v: View) -> str:
     elif word == "broken":
         text = "Broken: the harness or its surroundings kept some claims from being tried."
     elif word == "interrupted":
-        text = f"Interrupted: until then {basis or 'nothing'} held." if basis else "Interrupted before anything was judged."
+        text = (
+            f"Interrupted: until then {basis or 'nothing'} held."
+            if basis
+            else "Interrupted before anything was judged."
+        )
     else:
         text = "Inconclusive: some claims could be neither confirmed nor refuted."
     foreseen = sum(f["foreseen"] for f in v.findings)
-    return text + (f" {plural(foreseen, 'violation')} {'was' if foreseen == 1 else 'were'} expected." if foreseen else "") \
+    return (
+        text
+        + (f" {plural(foreseen, 'violation')} {'was' if foreseen == 1 else 'were'} expected." if foreseen else "")
         + (f" {tally['skipped']} skipped." if tally["skipped"] else "")
+    )
 
 
 def render(v: View) -> str:
     """The page as one HTML text. Everything from a run is escaped."""
-    env = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-                             undefined=jinja2.ChainableUndefined)
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.ChainableUndefined,
+    )
     env.filters |= {"duration": svg.duration, "number": svg.number}
     rate = [(k["label"], r, svg.number(r) + "/s") for k in v.kinds if (r := _rate(k))]
     lat = [(k["label"], *(float((k.get("lat_ns") or {}).get(p) or 0) for p in ("p50", "p99", "max"))) for k in v.kinds]
     return env.get_template("report.html.j2").render(
-        v=v, run=v.run, env=v.env, version=__version__, outcomes=OUTCOMES, marks=MARKS, totals=_totals(v), rate=svg.bars(rate) if rate else "",
-        latency=svg.latencies(lat), tally={o: sum(c.outcome == o for c in cells(v.records).values()) for o in OUTCOMES})
+        v=v,
+        run=v.run,
+        env=v.env,
+        version=__version__,
+        outcomes=OUTCOMES,
+        marks=MARKS,
+        totals=_totals(v),
+        rate=svg.bars(rate) if rate else "",
+        latency=svg.latencies(lat),
+        tally={o: sum(c.outcome == o for c in cells(v.records).values()) for o in OUTCOMES},
+    )
 
 
 def _rate(k: dict[str, Any]) -> float:
     """Operations a second of one driver while it has its turn: what others' turns take is not its cost."""
     done, elapsed = k.get("done"), k.get("elapsed_ns")
-    return done / elapsed * 1e9 if isinstance(done, (int, float)) and isinstance(elapsed, (int, float)) and elapsed > 0 else 0.0
+    return (
+        done / elapsed * 1e9
+        if isinstance(done, (int, float)) and isinstance(elapsed, (int, float)) and elapsed > 0
+        else 0.0
+    )
 
 
 def _totals(v: View) -> dict[str, Any]:
-    total = {k: sum(m.get(k) or 0 for m in v.kinds) for k in ("rounds", "judged", "done", "ordered", "killed", "pending", "short", "overlapped", "violated", "unknown")}
+    total = {
+        k: sum(m.get(k) or 0 for m in v.kinds)
+        for k in (
+            "rounds",
+            "judged",
+            "done",
+            "ordered",
+            "killed",
+            "pending",
+            "short",
+            "overlapped",
+            "violated",
+            "unknown",
+        )
+    }
     total["overlap"] = total["overlapped"] / total["short"] if total["short"] else None
     return total

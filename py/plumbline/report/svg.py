@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The few drawings of the report, made from data. Colours come from the page's classes, so that dark and light both work."""
+"""The few drawings of the report, made from data. Colours come from the page's classes: dark and light both work."""
 from __future__ import annotations
 
 import math
@@ -28,29 +28,36 @@ def number(n: float) -> str:
 
 
 def timeline(witness: Sequence[dict[str, Any]]) -> Markup:
-    """Operations as bars, a row an actor. Left to right is the order of the stamps, not their distance; the gaps are named."""
+    """Operations as bars, a row an actor. Left to right is the order of the stamps; the gaps between them are named."""
     ops = [w for w in witness if isinstance(w, dict) and isinstance(w.get("t_inv"), int)]
     if not ops:
         return Markup("")
     if len(ops) > _OPS_MAX:
-        ops = ops[:_OPS_MAX // 2] + ops[-_OPS_MAX // 2:]
+        ops = ops[: _OPS_MAX // 2] + ops[-_OPS_MAX // 2 :]
     actors = sorted({str(w.get("actor", "?")) for w in ops}, key=lambda a: (len(a), a))
     stamps = sorted({t for w in ops for t in (w["t_inv"], _end(w)) if t is not None})
     place = {t: _LEFT + 14 + i * _STEP for i, t in enumerate(stamps)}
     right = _LEFT + 14 + len(stamps) * _STEP
     height = len(actors) * _LANE + 34
-    out = [f'<svg class="timeline" viewBox="0 0 {right + 150} {height}" width="{right + 150}" height="{height}" role="img" '
-           f'aria-label="{len(ops)} operations of {len(actors)} actors">']
+    out = [
+        f'<svg class="timeline" viewBox="0 0 {right + 150} {height}" width="{right + 150}" height="{height}" '
+        f'role="img" aria-label="{len(ops)} operations of {len(actors)} actors">'
+    ]
     for i, a in enumerate(actors):
         y = i * _LANE + 24
-        out.append(f'<text class="who" x="0" y="{y + 4}">actor {escape(a)}</text><line class="lane" x1="{_LEFT}" x2="{right}" y1="{y}" y2="{y}"/>')
+        out.append(
+            f'<text class="who" x="0" y="{y + 4}">actor {escape(a)}</text>'
+            f'<line class="lane" x1="{_LEFT}" x2="{right}" y1="{y}" y2="{y}"/>'
+        )
     seen = dict.fromkeys(actors, 0)
     for w in sorted(ops, key=lambda w: w["t_inv"]):
         who = str(w.get("actor", "?"))
         out.append(_bar(w, actors.index(who) * _LANE + 24, place, right, seen[who] % 2 == 1))
         seen[who] += 1
     for a, b in zip(stamps, stamps[1:]):
-        out.append(f'<text class="gap" x="{(place[a] + place[b]) / 2}" y="{height - 4}">{escape(duration(b - a))}</text>')
+        out.append(
+            f'<text class="gap" x="{(place[a] + place[b]) / 2}" y="{height - 4}">{escape(duration(b - a))}</text>'
+        )
     return Markup("".join(out) + "</svg>")
 
 
@@ -65,10 +72,16 @@ def _bar(w: dict[str, Any], y: int, place: dict[int, float], right: float, below
     x1 = place[end] if end is not None else right
     kind = "open" if end is None else "fail" if w.get("errno") else "okay"
     result = "never returned" if end is None else str(w.get("errno") or w.get("ret", ""))
-    what = " ".join(filter(None, [str(w.get("f", "?")), token(w.get("token"))])) + (f" ({w['tag']})" if w.get("tag") else "")
+    what = " ".join(filter(None, [str(w.get("f", "?")), token(w.get("token"))])) + (
+        f" ({w['tag']})" if w.get("tag") else ""
+    )
     more = ", ".join(f"{k} {w[k]}" for k in ("seq", "token", "tag") if w.get(k) not in (None, "", "0x0"))
-    return (f'<g><title>{escape(what)} → {escape(result)}; {escape(more)}</title><rect class="op {kind}" x="{x0}" y="{y - 8}" width="{max(x1 - x0, 6)}" height="16" rx="3"/>'
-            f'<text class="op" x="{x0 + 1}" y="{y + 20 if below else y - 12}">{escape(what)} → {escape(result)}</text></g>')
+    return (
+        f'<g><title>{escape(what)} → {escape(result)}; {escape(more)}</title>'
+        f'<rect class="op {kind}" x="{x0}" y="{y - 8}" width="{max(x1 - x0, 6)}" height="16" rx="3"/>'
+        f'<text class="op" x="{x0 + 1}" y="{y + 20 if below else y - 12}">'
+        f'{escape(what)} → {escape(result)}</text></g>'
+    )
 
 
 def token(value: Any) -> str:
@@ -87,8 +100,11 @@ def bars(rows: Sequence[tuple[str, float, str]]) -> Markup:
     out = [f'<svg class="bars" viewBox="0 0 {left + width + 110} {len(rows) * h}" role="img">']
     for i, (name, value, shown) in enumerate(rows):
         y, w = i * h, max(value / top * width, 1)
-        out.append(f'<text class="name" x="{left - 10}" y="{y + 17}">{escape(name)}</text><rect class="bar" x="{left}" y="{y + 5}" width="{w:.1f}" height="16" rx="2"/>'
-                   f'<text class="value" x="{left + w + 7:.1f}" y="{y + 17}">{escape(shown)}</text>')
+        out.append(
+            f'<text class="name" x="{left - 10}" y="{y + 17}">{escape(name)}</text>'
+            f'<rect class="bar" x="{left}" y="{y + 5}" width="{w:.1f}" height="16" rx="2"/>'
+            f'<text class="value" x="{left + w + 7:.1f}" y="{y + 17}">{escape(shown)}</text>'
+        )
     return Markup("".join(out) + "</svg>")
 
 
@@ -107,13 +123,19 @@ def latencies(rows: Sequence[tuple[str, float, float, float]]) -> Markup:
 
     out = [f'<svg class="bars" viewBox="0 0 {left + width + 110} {height}" role="img">']
     for p in range(lo, hi + 1):
-        out.append(f'<line class="lane" x1="{x(10**p):.1f}" x2="{x(10**p):.1f}" y1="0" y2="{height - 20}"/>'
-                   f'<text class="gap" x="{x(10**p):.1f}" y="{height - 6}">{escape(duration(10**p))}</text>')
+        out.append(
+            f'<line class="lane" x1="{x(10**p):.1f}" x2="{x(10**p):.1f}" y1="0" y2="{height - 20}"/>'
+            f'<text class="gap" x="{x(10**p):.1f}" y="{height - 6}">{escape(duration(10**p))}</text>'
+        )
     for i, (name, p50, p99, most) in enumerate(rows):
         y = i * h + 13
         out.append(f'<text class="name" x="{left - 10}" y="{y + 4}">{escape(name)}</text>')
         if p50 > 0:
-            out.append(f'<g><title>p50 {duration(p50)}, p99 {duration(p99)}, max {duration(most)}</title>'
-                       f'<line class="span" x1="{x(p50):.1f}" x2="{x(max(most, p50)):.1f}" y1="{y}" y2="{y}"/><circle class="p50" cx="{x(p50):.1f}" cy="{y}" r="5"/>'
-                       f'<rect class="p99" x="{x(p99) - 1.5:.1f}" y="{y - 6}" width="3" height="12"/><circle class="max" cx="{x(most):.1f}" cy="{y}" r="4"/></g>')
+            out.append(
+                f"<g><title>p50 {duration(p50)}, p99 {duration(p99)}, max {duration(most)}</title>"
+                f'<line class="span" x1="{x(p50):.1f}" x2="{x(max(most, p50)):.1f}" y1="{y}" y2="{y}"/>'
+                f'<circle class="p50" cx="{x(p50):.1f}" cy="{y}" r="5"/>'
+                f'<rect class="p99" x="{x(p99) - 1.5:.1f}" y="{y - 6}" width="3" height="12"/>'
+                f'<circle class="max" cx="{x(most):.1f}" cy="{y}" r="4"/></g>'
+            )
     return Markup("".join(out) + "</svg>")
