@@ -114,8 +114,8 @@ int pl_payload_piece(
 	if (next + MARK > len)
 		next = len;
 	r.len = next - at;
-	/* The rest of a mark, then the payload's last one, cut off: or two payloads met, the first cut off. */
-	r.kind = r.len < 2 * MARK ? PL_FRAGMENT : PL_CORRUPT;
+	/* At most the rest of a mark, the payload's last one, cut off, and the start of the next payload's first. */
+	r.kind = r.len < 3 * MARK ? PL_FRAGMENT : PL_CORRUPT;
 	*ret_piece = r;
 	return 1;
 }

@@ -73,6 +73,19 @@ Test(payload, small_ones_split_everywhere)
 			split_everywhere(a, b);
 }
 
+/* Both ends of the read cut a mark, and between them lies a payload's last one, cut off by its length. */
+Test(payload, short_reads_from_anywhere)
+{
+	size_t len = two(2 * MARK + 22, 2 * MARK), from, to, corrupt;
+
+	for (from = 0; from < len; from++)
+		for (to = from + 1; to <= len; to++) {
+			(void)decoded(stream + from, to - from, &corrupt);
+			cr_assert_eq(corrupt, 0, "[%zu, %zu): %zu good bytes called corrupt", from,
+				to, corrupt);
+		}
+}
+
 Test(payload, large_ones_split_everywhere)
 {
 	static const size_t sizes[] = { 24, 25, 47, 48, 100, 511, 1024, 4095, 4096, 4097, 5000 };
