@@ -163,6 +163,17 @@ def clauses(tree):
                 yield path, where, f"{c['id']} is {'planned, yet tried' if tried else 'neither tried nor planned'}"
 
 
+def counts(tree):
+    """The README's table says how many clauses of a mechanism are tried."""
+    readme = tree.text("README.md")
+    for path, text in tree.files(".toml", under="conformance/clauses/"):
+        title = re.search(r'PL_DRIVER\(\w+, "([^"]+)"', tree.text(f"drivers/{Path(path).stem}.c"))
+        row = title and re.search(rf"^\| {re.escape(title[1])} \|.*\| (\d+) \|", readme, re.M)
+        tried = sum(c.get("status") != "planned" for c in tomllib.loads(text).get("clause", ()))
+        if row and int(row[1]) != tried:
+            yield "README.md", line_of(readme, row.start()), f"{tried} clauses of {title[1]} are tried, not {row[1]}"
+
+
 def dead_files(tree):
     recipes = "\n".join(text for _, text in tree.files("meson.build"))
     for path, _ in tree.files(".c"):
@@ -201,7 +212,7 @@ def readmes(tree):
 
 
 RULES = [size, columns, functions, licence, banned_in_c, banned_in_python, driver_list, driver_operations, clauses,
-         dead_files, machine_paths, readmes]
+         counts, dead_files, machine_paths, readmes]
 
 
 def findings(root):

@@ -13,6 +13,7 @@ C = "/* SPDX-License-Identifier: MIT */\n"
 PY = "# SPDX-License-Identifier: MIT\n"
 size, columns = partial(tidy.size, graces={}), partial(tidy.columns, graces={})
 OPS = 'static const struct pl_op ops[] = {{\n\t{{ "frob", op_frob, PL_NONE, 0 }},\n\t{{ 0 }},\n}};\n{}'
+TITLE = 'PL_DRIVER(a, "a thing", v)'
 CLAUSE = '[[clause]]\nid = "PIPE-01"\n'
 
 
@@ -46,6 +47,9 @@ CASES = [
      {"conformance/clauses/pipe.toml": CLAUSE, "conformance/semantics/test_a.py": '@clause("PIPE-01")'}),
     (tidy.clauses, {"conformance/clauses/pipe.toml": CLAUSE + 'status = "planned"\ndo = []\n'}, "planned, yet tried",
      {"conformance/clauses/pipe.toml": CLAUSE + 'status = "planned"\n'}),
+    (tidy.counts,
+     {"conformance/clauses/a.toml": CLAUSE, "drivers/a.c": TITLE, "README.md": "| a thing | x | 2 |"}, "not 2",
+     {"conformance/clauses/a.toml": CLAUSE, "drivers/a.c": TITLE, "README.md": "| a thing | x | 1 |"}),
     (tidy.dead_files, {"core/a.c": C, "core/meson.build": "files('b.c')"}, "no meson.build names it",
      {"core/a.c": C, "core/meson.build": "files('a.c')"}),
     (tidy.dead_files, {"core/a.h": C}, "nobody includes it",
