@@ -15,7 +15,10 @@ struct mark {
 	uint64_t mix;
 };
 
-enum { MARK = sizeof(struct mark) };
+enum {
+	MARK = sizeof(struct mark),
+	ATOMIC = 4096, /* PIPE_BUF: a longer payload may be interrupted anywhere */
+};
 
 static struct mark mark_at(uint64_t seed, uint64_t token, size_t offset, size_t total)
 {
@@ -105,6 +108,10 @@ int pl_payload_piece(
 		r.kind = PL_EXTENT;
 		r.token = m.token, r.offset = m.offset, r.total = m.total;
 		r.len = extent_len(p + at, len - at, seed, &m);
+		/* Where another may cut in, bytes after the last whole mark may be its own and only
+		 * look alike. */
+		if (m.total > ATOMIC && r.len > MARK)
+			r.len -= r.len % MARK;
 		*ret_piece = r;
 		return 1;
 	}
