@@ -15,6 +15,8 @@ import pytest
 
 from .catalogue import Clause
 
+#: What only a process itself can be the cause of: SIGKILL may be the machine's own need.
+OWN_SIGNALS = ("ABRT", "SEGV", "BUS", "ILL", "FPE")
 OUTCOMES = ("held", "violated", "skipped", "broken", "unknown")
 
 
@@ -60,6 +62,9 @@ def classify(error: BaseException | None) -> Ended:
         return Ended("skipped", f"limit {limit}: {error}")
     if kind == "unsupported":
         return Ended("skipped", str(error))
+    fields = getattr(error, "fields", {})
+    if kind == "crash" and fields.get("in") and fields.get("signal") in OWN_SIGNALS:
+        return Ended("violated", f"{fields['in']} did not return: its process died of SIG{fields['signal']} in it")
     return Ended("broken", f"{type(error).__name__}: {error}")
 
 

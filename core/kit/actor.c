@@ -9,7 +9,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 
 static _Thread_local struct pl_slot *own_slot;
@@ -236,27 +235,6 @@ static void do_close(struct pl_env *e, unsigned handle, int end)
 	if (o->mem && end < 0 && closes(e, handle, 0))
 		(void)munmap(o->mem, e->drv->mem);
 	o->mem = end < 0 ? NULL : o->mem;
-}
-
-/* Becomes an actor of kind exec under the same id: nothing but the kit's three descriptors
- * survives. */
-_Noreturn void pl_actor_become(struct pl_env *e)
-{
-	char id[12], inc[12], chan[12], bell[12], mem[12];
-	char *argv[] = { (char *)e->drv->name, "--actor", id, inc, chan, bell, mem, NULL };
-	int keep[] = { e->chan, e->bell, e->sharedfd }, i;
-	extern char **environ;
-
-	for (i = 0; i < 3; i++)
-		(void)syscall(SYS_fcntl, keep[i], F_SETFD, 0);
-	(void)snprintf(id, sizeof id, "%u", e->id);
-	(void)snprintf(inc, sizeof inc, "%u", e->incarnation);
-	(void)snprintf(chan, sizeof chan, "%d", e->chan);
-	(void)snprintf(bell, sizeof bell, "%d", e->bell);
-	(void)snprintf(mem, sizeof mem, "%d", e->sharedfd);
-	(void)syscall(SYS_execve, "/proc/self/exe", argv, environ);
-	(void)syscall(SYS_execve, getauxval(AT_EXECFN), argv, environ); /* no /proc */
-	raw_exit(127);
 }
 
 void pl_actor_main(struct pl_env *e)

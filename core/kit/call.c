@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 enum { KICK_EVERY_NS = 1000000, GRACE_NS = 200000000 };
 
@@ -302,6 +303,11 @@ void pl_call_died(unsigned id)
 	more = heir >= 0 ? json_pack("{si}", "actor", heir) : json_object();
 	if (call.canceled && !call.timed_out)
 		(void)json_object_set_new(more, "canceled", json_true());
+	if (WIFSIGNALED(a->status))
+		(void)json_object_set_new(
+			more, "signal", json_string(pl_signal_name(WTERMSIG(a->status))));
+	if (atomic_load(&c->shared->slot[id].in_op) & 1)
+		(void)json_object_set_new(more, "in", json_string(call.op->name));
 	pl_reply_err(call.id, kind, false, more, "actor %u died in %s", id, call.op->name);
 }
 

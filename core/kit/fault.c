@@ -110,6 +110,8 @@ void pl_req_fault(int64_t id, json_t *req)
 	for (i = 0; what && i < sizeof faults / sizeof *faults; i++) {
 		if (strcmp(faults[i].what, what) != 0)
 			continue;
+		if (faults[i].act == fault_exec && !pl_exec_works())
+			return pl_reply_err(id, "unsupported", true, NULL, PL_NO_EXEC);
 		if (!c->actor[n].alive || c->actor[n].dying)
 			return pl_reply_err(id, "usage", true,
 				json_pack("{sisb}", "actor", (int)n, "dead", 1), "actor %d is dead",

@@ -27,6 +27,7 @@
 #include <sys/types.h>
 
 enum {
+	PL_EXIT_USAGE = 2,
 	PL_LINE_MAX = 65536,
 	PL_ACTORS_MAX = 64,
 	PL_HANDLES_MAX = 16,
@@ -195,6 +196,7 @@ struct pl_actor {
 	enum pl_place place;
 	int host; /* THREAD: the first actor of the process; else itself */
 	pid_t pid;
+	int status; /* of wait(2), once it is dead */
 	int chan;
 	unsigned incarnation;
 	bool retired;		/* its id does not come back */
@@ -279,7 +281,7 @@ void pl_reap(void);
 void pl_actor_left(unsigned id); /* a thread's channel closed: it is gone, its process is not */
 int pl_signal_actor(struct pl_actor *a, int sig); /* refuses pid <= 1 */
 void pl_kill_actor(unsigned id, bool asked);
-int pl_exec_main(int argc, char **argv, const struct pl_driver *d);
+
 int pl_actors_kill_all(void);
 
 /* call.c */
@@ -288,6 +290,11 @@ void pl_req_cancel(int64_t id, json_t *req);
 void pl_call_answer(unsigned id); /* its channel is readable */
 void pl_call_died(unsigned id);
 int64_t pl_call_timers(int64_t now); /* does what is due; the next time, or INT64_MAX */
+
+/* exec.c */
+#define PL_NO_EXEC "this target cannot start the driver's program from within: no actor of kind exec"
+bool pl_exec_works(void);
+int pl_exec_main(int argc, char **argv, const struct pl_driver *d); /* the far side of pl_actor_become() */
 
 /* fault.c */
 void pl_req_fault(int64_t id, json_t *req);

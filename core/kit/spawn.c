@@ -304,6 +304,8 @@ void pl_req_actor(int64_t id, json_t *req)
 		return pl_reply_err(id, "usage", true, NULL, "place is free, same or spread");
 	if (pl_round_busy())
 		return pl_reply_err(id, "usage", true, NULL, "a run is under way");
+	if (kind == KIND_EXEC && !pl_exec_works())
+		return pl_reply_err(id, "unsupported", true, NULL, PL_NO_EXEC);
 	if (n < 1 || n > (json_int_t)(PL_ACTORS_MAX - c->nactors))
 		return pl_reply_err(id, "usage", true, NULL,
 			"n must be 1 to %u (%u of %d ids are used)", PL_ACTORS_MAX - c->nactors,
@@ -360,6 +362,7 @@ static void buried(unsigned id, int status, int64_t when)
 	json_t *e = json_pack("{sisi}", "actor", (int)id, "pid", (int)a->pid);
 
 	last_words(id);
+	a->status = status;
 	a->alive = a->dying = a->execed = false;
 	if (a->chan >= 0)
 		(void)raw_close(a->chan);
@@ -430,29 +433,4 @@ int pl_actors_kill_all(void)
 			n++;
 		}
 	return n;
-}
-
-/* `plumb-X --actor ID INCARNATION CHANNEL BELL SHARED`: the far side of pl_actor_become(). */
-int pl_exec_main(int argc, char **argv, const struct pl_driver *d)
-{
-	static struct pl_env e;
-	int i;
-
-	if (argc != 7)
-		return 2;
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	e.drv = d, e.ops = pl_ops_table(d, NULL);
-	e.id = (unsigned)atoi(argv[2]), e.incarnation = (unsigned)atoi(argv[3]);
-	e.chan = atoi(argv[4]), e.bell = atoi(argv[5]), e.sharedfd = atoi(argv[6]);
-	e.shared = pl_shared_map(e.sharedfd);
-	if (!e.shared || e.id >= PL_ACTORS_MAX)
-		return 2;
-	e.slot = &e.shared->slot[e.id];
-	for (i = 0; i <= PL_HANDLES_MAX; i++)
-		e.obj[i] = (struct pl_obj){ .fd = { -1, -1 } };
-	pl_actor_signals();
-	for (i = 0; i < 3; i++)
-		(void)syscall(SYS_fcntl, atoi(argv[4 + i]), F_SETFD, FD_CLOEXEC);
-	pl_actor_main(&e);
-	return 0;
 }
