@@ -4,7 +4,6 @@
  */
 #include "fake.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,8 +34,7 @@ void put(json_t *o)
 	if (me.mode == SLOW)
 		wait_ms(SLOW_MS);
 	s[n] = '\n';
-	if (write(1, s, n + 1) < 0 && errno == EPIPE)
-		_exit(0);
+	(void)!write(1, s, n + 1); /* a parent that died is told by EOF on stdin */
 	free(s);
 	json_decref(o);
 }

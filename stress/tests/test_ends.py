@@ -53,6 +53,7 @@ def test_sigkill_leaves_no_process(engine):
     p.send_signal(signal.SIGKILL)
     p.wait(timeout=5)
     until(lambda: tagged(run) == [], 10, "drivers end by EOF")
+    assert objects(run) == [], "EOF means stop, and stop removes the object"
 
 
 def test_next_start_sweeps_the_dead_only(engine):
