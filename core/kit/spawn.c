@@ -17,7 +17,18 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+enum { TIED_NS = 100000000 };
+
 static struct pl_ctl *const c = &pl_ctl;
+
+/* Stopped before it is tied to control's life (see leave_control), an actor would outlive it. */
+static void wait_until_tied(const struct pl_actor *a)
+{
+	int64_t patience = pl_now() + TIED_NS;
+
+	while (atomic_load(&c->shared->slot[a - c->actor].tid) == 0 && pl_now() < patience)
+		(void)syscall(SYS_sched_yield);
+}
 
 int pl_signal_actor(struct pl_actor *a, int sig)
 {
@@ -25,6 +36,8 @@ int pl_signal_actor(struct pl_actor *a, int sig)
 
 	if (a->pid <= 1 || !a->alive)
 		return -ESRCH;
+	if (sig == SIGSTOP)
+		wait_until_tied(a);
 	if (a->kind == KIND_THREAD && sig != SIGKILL && sig != SIGSTOP && sig != SIGCONT)
 		return raw_tgkill(a->pid, tid, sig) < 0 ? -errno : 0;
 	return raw_kill(a->pid, sig) < 0 ? -errno : 0;
