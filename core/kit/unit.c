@@ -432,22 +432,25 @@ static void park(struct pl_env *e)
 		(void)raw_write(e->bell, &ring, sizeof ring);
 }
 
-/* Number and stage come in one word. So a stage is done once, whichever message led here: after two
- * runs in quick succession an actor may find the first one's message still unread. */
+/* Number and stage come in one word, so that a stage is done once. A number left out was the end of
+ * the run, seen too late: there are messages to be read before the next one. */
 void pl_actor_stages(struct pl_env *e, uint32_t seen)
 {
 	struct worker w;
 
 	for (;;) {
 		enum pl_stage stage;
+		uint32_t word;
 
 		atomic_store(&e->slot->phase, PHASE_PARKED);
 		while (atomic_load(&e->slot->go) == seen)
 			(void)raw_futex_wait(&e->slot->go, seen);
-		seen = atomic_load(&e->slot->go);
-		stage = seen & STAGE_MASK;
-		if (stage == STAGE_OVER)
+		word = atomic_load(&e->slot->go);
+		stage = word & STAGE_MASK;
+		if (stage == STAGE_OVER ||
+			(word | STAGE_MASK) != (seen | STAGE_MASK) + STAGE_MASK + 1)
 			return;
+		seen = word;
 		atomic_store(&e->slot->phase, PHASE_ROUND);
 		prepare(&w, e, stage);
 		if (stage == STAGE_WORK) {

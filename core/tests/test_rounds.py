@@ -144,6 +144,16 @@ def test_two_runs_in_a_row_do_each_unit_once(driver):
         assert d.call(a, "trylock", "o").ret == 0 and d.call(a, "unlock", "o").ret == 0
 
 
+def test_a_run_on_what_was_opened_just_before(crowd):
+    """An actor that is slow to leave one run must hear of the new object before it enters the next."""
+    d = crowd(4)
+    for i in range(15):
+        d.open(f"h{i % 3}")
+        held(d, d.run(on=f"h{i % 3}", rounds=1, ops=5), 1)
+        if i >= 2:
+            d.close(f"h{(i + 1) % 3}")
+
+
 def test_calls_between_runs(crowd):
     d = crowd(4)
     put, take = {"mq": ("send", "receive"), "pipe": ("write", "read"), "mutex": ("lock", "unlock")}[d.mechanism]
