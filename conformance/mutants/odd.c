@@ -54,10 +54,19 @@ static ssize_t eintr_receive(
 	return interrupted((int64_t)n) ? -1 : pl_real.mq_receive(q, buf, n, prio, abs);
 }
 
-/* Fewer bytes than there are. Not from a pipe of packets, where the rest of one would be lost. */
+/* Fewer bytes than there are. Not where there are pipes of packets: the rest of one would be lost, and the end that
+ * is read does not tell what it is. */
+static bool packets;
+
+static int note_pipe2(int fd[2], int flags)
+{
+	packets |= flags & O_DIRECT;
+	return pl_real.pipe2(fd, flags);
+}
+
 static ssize_t short_read(int fd, void *buf, size_t n)
 {
-	if (n > 1 && pl_is_pipe(fd) && !(fcntl(fd, F_GETFL) & O_DIRECT) && pl_fires((int64_t)n)) {
+	if (n > 1 && !packets && pl_is_pipe(fd) && pl_fires((int64_t)n)) {
 		uint64_t r = pl_mix(atomic_load(&pl_shared->candidates));
 
 		n = r & 1 ? 1 : 1 + (size_t)(r >> 1) % n;
@@ -199,7 +208,7 @@ const struct pl_mutant pl_oddities[] = {
 			.read = eintr_read,
 			.mq_send = eintr_send,
 			.mq_receive = eintr_receive } },
-	{ "odd-short-read", { .p = 0.1 }, { .read = short_read } },
+	{ "odd-short-read", { .p = 0.1 }, { .read = short_read, .pipe2 = note_pipe2 } },
 	{ "odd-stall", { .p = 0.0001 },
 		{ .write = stall_write,
 			.read = stall_read,

@@ -78,6 +78,7 @@ static void find_libc(void)
 		{ "pthread_mutex_clocklock", &libc.clocklock },
 		{ "write", &pl_real.write },
 		{ "read", &pl_real.read },
+		{ "pipe2", &pl_real.pipe2 },
 		{ "mq_timedsend", &pl_real.mq_send },
 		{ "mq_timedreceive", &pl_real.mq_receive },
 		{ "mq_notify", &pl_real.mq_notify },
@@ -192,6 +193,11 @@ EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
 {
 	assert(n <= room);
 	return now()->read(fd, buf, n);
+}
+
+EXPORT int pipe2(int fd[2], int flags)
+{
+	return now()->pipe2(fd, flags);
 }
 
 EXPORT int fcntl(int fd, int cmd, ...)

@@ -32,6 +32,7 @@ struct pl_attempt {
 struct pl_calls {
 	ssize_t (*write)(int fd, const void *buf, size_t n);
 	ssize_t (*read)(int fd, void *buf, size_t n);
+	int (*pipe2)(int fd[2], int flags);
 	int (*setpipe_sz)(int fd, int size); /* fcntl(F_SETPIPE_SZ) */
 	mqd_t (*mq_open)(const char *name, int flags, mode_t mode, struct mq_attr *attr);
 	int (*mq_send)(
