@@ -19,7 +19,7 @@ from typing import Iterable
 
 from .outcomes import OUTCOMES, Record, Trouble, cells
 
-_FIELDS = {"clause", "variant", "outcome", "reason", "link", "expires", "mechanism"}
+_FIELDS = {"clause", "variant", "outcome", "reason", "link", "expires"}
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,8 @@ def test_no_hello_is_a_timeout_and_leaves_nothing():
     ],
     ids="exception signal stray-text twice wrong-id long-line flood".split(),
 )
-def test_a_broken_driver_is_named(mutant, old, new, match):
+def test_a_broken_driver_is_named(monkeypatch, mutant, old, new, match):
+    monkeypatch.setattr("plumbline.client.EVENTS_MAX", 2000)
     d = Driver(mutant((old, new)))
     with pytest.raises(DriverError, match=match):
         d.ping()

@@ -3,10 +3,12 @@
 import fcntl
 import os
 import stat
+from pathlib import Path
 import xml.etree.ElementTree as ET
 
 import pytest
 from plumbline import expect, junit
+from plumbline.catalogue import Catalogue
 from plumbline.conform import Conform
 from plumbline.expect import Expectation
 from plumbline.outcomes import VERDICT_EXIT, Record, Trouble, cells, column, counts, plural, verdict, worst
@@ -66,6 +68,14 @@ def test_an_expectation_expires(tmp_path):
     x = expect.load(str(path), ["A-1"])
     records = [rec(outcome="violated")]
     assert "expired" in expect.apply(records, x)[0] and records[0].counts_against
+
+
+def test_the_shipped_expectations_are_good():
+    suites = Path(__file__).resolve().parents[2] / "conformance"
+    known = Catalogue.load(suites / "clauses").by_id
+    for path in suites.glob("expect/*.toml"):
+        for x in expect.load(str(path), known):
+            assert all(v == "*" or known[x.clause].covers(v) for v in x.variants), x
 
 
 def test_unknown_outcomes_are_broken():

@@ -192,13 +192,14 @@ def test_the_client_names_an_early_fault(mode, match):
         ("lie-reply", "nobody made"),
     ],
 )
-def test_the_client_names_a_fault_in_a_run(mode, match):
+def test_the_client_names_a_fault_in_a_run(monkeypatch, mode, match):
+    monkeypatch.setattr("plumbline.client.EVENTS_MAX", 2000)
     d = Driver(str(FAKE), env={**os.environ, "PLUMB_FAKE": mode})
     try:
         with pytest.raises(DriverError, match=match):
             d.open("q")
             d.actors(2)
-            d.run(for_ms=200, timeout=5 if mode != "flood" else 60)
+            d.run(for_ms=200, timeout=2 if mode == "endless" else 30)
             d.ping()
     finally:
         d.kill()
