@@ -36,7 +36,7 @@ class Known:
 
 def ask(places: Places, target: Target, names: list[str] | None = None) -> list[Known]:
     """All drivers' hellos, a few at a time. A driver that does not answer is in the list with its reason."""
-    chosen = names or places.driver_names()
+    chosen = places.driver_names() if names is None else names
     with ThreadPoolExecutor(4) as pool:
         return list(pool.map(lambda n: _hello(n, places.driver(n), target), chosen))
 

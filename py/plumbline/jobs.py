@@ -64,10 +64,11 @@ class Job:
 
     def stress(self) -> int:
         self.places.need_drivers()
-        self.mix = self.args.mix
+        self.mix = self._named(self.args.mix)
         self.args.seed = self.seed
         if self.args.dry_run:
-            return stress.dry_run(self.places, self.target, self.mix, stress.options(self.args))
+            return stress.dry_run(self.places, self.target, self.mix, stress.options(self.args)).returncode
+        stress.refuse(self.places, self.target, self.mix, stress.options(self.args))
         with self._folder() as self.folder:
             self._stress(stress.options(self.args))
             return self._finish()
@@ -89,6 +90,13 @@ class Job:
                 if self.mix:
                     self._stress(stress.options(self.args))
             return self._finish()
+
+    def _named(self, mix: list[str]) -> list[str]:
+        """The mix with each variant named: a driver's first one is meant where none is."""
+        bare = [m.split("=")[0] for m in mix]
+        known = ask(self.places, self.target, [m for m in dict.fromkeys(bare) if m in self.places.driver_names()])
+        first = {k.name: f"{k.name}/{k.variants[0]['name']}" for k in known if k.variants and not k.why}
+        return [first.get(b, b) + m[len(b) :] for b, m in zip(bare, mix)]
 
     # their parts
     def _folder(self) -> "_Open":
@@ -133,8 +141,6 @@ class Job:
             self.out, self.places, self.target, self.mix, opts, self.folder.path / stress.FOLDER
         )
         self.folder.event("stress", state="ended", exit=s.exit)
-        if s.exit == 2:
-            raise Trouble("\n".join(s.stderr) or "plumb-stress refused its arguments")
         stress.show(self.out, s, stress.violations(s, self.known))
 
     def _finish(self) -> int:
@@ -212,7 +218,7 @@ class Job:
 
     def _replay_test(self, r: Record) -> str:
         name = " and ".join(filter(None, [r.test.split("::")[-1].split("[")[0], r.clause]))
-        target = f" --target {json.dumps(str(self.target))}" if self.target.argv else ""
+        target = f" --target {shlex.quote(str(self.target))}" if self.target.argv else ""
         return f"plumbline conform {r.mechanism}/{r.variant} -k '{name}'{target}"
 
     def _summary(self, violated: list[dict[str, Any]]) -> dict[str, Any]:
@@ -274,7 +280,7 @@ class Job:
     def _replay_stress(self) -> str:
         opts = " ".join(stress.options(self.args))
         opts += f" --drivers {shlex.quote(self.args.drivers)}" if self.args.drivers else ""
-        target = f" --target {json.dumps(str(self.target))}" if self.target.argv else ""
+        target = f" --target {shlex.quote(str(self.target))}" if self.target.argv else ""
         return f"plumbline stress {' '.join(self.mix)} {opts}{target}"
 
 

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from .catalogue import Catalogue
 from .console import Out, grid
-from .outcomes import EXIT_BROKEN, Trouble, column
+from .outcomes import EXIT_BROKEN, EXIT_USAGE, Trouble, column
 from .places import Places
 from .target import Target
 from .tether import tied
@@ -96,10 +96,19 @@ def run(out: Out, places: Places, target: Target, mix: list[str], opts: list[str
     return s
 
 
-def dry_run(places: Places, target: Target, mix: list[str], opts: list[str]) -> int:
-    """The engine's own plan and budget, straight to the terminal."""
+def dry_run(places: Places, target: Target, mix: list[str], opts: list[str], **how: Any) -> subprocess.CompletedProcess:
+    """The engine's own plan and budget; straight to the terminal unless `how` says otherwise."""
     argv = [str(places.tool("plumb-stress")), *mix, *opts, "--drivers", str(places.drivers), "--dry-run"]
-    return subprocess.run(argv + (["--target", str(target)] if target.argv else [])).returncode
+    return subprocess.run(argv + (["--target", str(target)] if target.argv else []), **how)
+
+
+def refuse(places: Places, target: Target, mix: list[str], opts: list[str]) -> None:
+    """Trouble in the engine's words when it would not take these arguments: before a folder is made for them."""
+    plan = dry_run(
+        places, target, mix, opts, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+    )
+    if plan.returncode == EXIT_USAGE:
+        raise Trouble(plan.stderr.strip().removeprefix("plumb-stress: ") or "plumb-stress refused its arguments")
 
 
 def _follow(child: subprocess.Popen, board: "Board", s: Stress, show: Any) -> None:

@@ -220,6 +220,21 @@ def test_stress_has_one_exit_code_an_outcome(world, mode, code):
 
 
 @needs_engine
+@pytest.mark.parametrize("argv", [["nix=1"], ["fake/nix=1"], ["fake/obey=x"], ["fake/obey=1", "--lanes", "many"]])
+def test_what_the_engine_refuses_leaves_no_folder(world, argv):
+    code, out, err = run(world, "stress", *argv)
+    assert code == 2 and err.startswith("plumbline: ") and len(err.strip().splitlines()) == 1
+    assert not (world / "cwd" / "plumbline-results").exists()
+
+
+@needs_engine
+def test_two_runs_at_once(world):
+    both = [start(world, "stress", "fake/obey=2", "--for", "1s") for _ in range(2)]
+    assert [p.communicate(timeout=60) and p.returncode for p in both] == [0, 0]
+    assert len(list((world / "cwd" / "plumbline-results").glob("r*/run.json"))) == 2
+
+
+@needs_engine
 def test_ctrl_c_stops_the_engine_and_reports(world):
     p = start(world, "stress", "fake/obey=3", "--for", "60s")
     until(lambda: '"armed"' in _events(world), "the engine did not start")

@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 
 from .. import __version__
+from ..history import STATES
 from ..outcomes import OUTCOMES, Record, cells, column, plural
 from ..runfolder import RunFolder
 from ..stress import hang_words
@@ -233,11 +234,16 @@ def _findings(violations: list[dict[str, Any]]) -> list[dict[str, Any]]:
             **v,
             "times": 1,
             "label": column(str(v.get("mechanism", "")), str(v.get("variant", ""))),
-            "ops": [w for w in witness if isinstance(w, dict)],
+            "ops": [_readable(w) for w in witness if isinstance(w, dict)],
             "svg": svg.timeline(witness),
             "foreseen": v.get("expected") == "violated",
         }
     return sorted(groups.values(), key=lambda g: g["foreseen"])[:_HANDFUL]
+
+
+def _readable(w: dict[str, Any]) -> dict[str, Any]:
+    state = w.get("state")
+    return {**w, "state": STATES.get(state, state)} if isinstance(state, int) else w
 
 
 def _reasons(records: list[Record], outcome: str) -> list[tuple[str, list[str]]]:
