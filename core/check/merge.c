@@ -47,6 +47,10 @@ struct pl_merge {
 	int last_begun;
 };
 
+enum {
+	AHEAD = 3
+}; /* records fetched early: a processor follows fewer streams than there are actors */
+
 static const uint64_t KEY_DONE = UINT64_MAX;
 
 static void fail(struct pl_merge *m, struct cursor *u, const char *why)
@@ -72,6 +76,7 @@ static bool begin_next(struct pl_merge *m, const struct pl_actor *a, struct curs
 		return true;
 	}
 	u->rec = u->next++;
+	__builtin_prefetch(u->next + AHEAD);
 	u->kind = PL_EV_BEGIN;
 	u->role = (uint8_t)pl_role_of(a->head, u->rec);
 	if (u->rec->t_invoke < u->t) {

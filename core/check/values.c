@@ -47,7 +47,8 @@ int pl_values_alloc(struct pl_values *q, struct pl_case *c)
 	q->empty = malloc(n * sizeof *q->empty);
 	q->full = malloc(n * sizeof *q->full);
 	q->maybe = malloc(n * sizeof *q->maybe);
-	if (q->slot && q->v && q->by_ret && q->empty && q->full && q->maybe)
+	q->last = calloc((size_t)c->nactors + 1, sizeof *q->last);
+	if (q->last && q->slot && q->v && q->by_ret && q->empty && q->full && q->maybe)
 		return 0;
 	q->c->nomem = true;
 	return -1;
@@ -55,6 +56,7 @@ int pl_values_alloc(struct pl_values *q, struct pl_case *c)
 
 void pl_values_free(struct pl_values *q)
 {
+	free(q->last);
 	free(q->slot);
 	free(q->v);
 	free(q->by_ret);
@@ -91,6 +93,7 @@ static void put_begin(struct pl_values *q, const struct pl_event *e)
 	v->failed = r->state == PL_FAIL;
 	v->pending = r->state == PL_INVOKED;
 	q->maxlen = r->len > q->maxlen ? r->len : q->maxlen;
+	q->last[e->who] = q->n;
 	*slot = ++q->n;
 }
 
@@ -112,9 +115,13 @@ static void put_end(struct pl_values *q, const struct pl_event *e)
 				pl_ref(q->c, e->who, e->rec) };
 		return;
 	}
-	at = *pl_values_slot(q, e->rec->token);
-	if (at != 0)
-		pl_values_settle(q, &q->v[at - 1], e->rank);
+	at = q->last[e->who];
+	if (at >= q->n || q->v[at].put != pl_ref(q->c, e->who, e->rec)) { /* at a shared instant */
+		at = *pl_values_slot(q, e->rec->token) - 1;
+		if (at == PL_NEVER)
+			return;
+	}
+	pl_values_settle(q, &q->v[at], e->rank);
 }
 
 static void maybe_taken(struct pl_values *q, uint32_t since)

@@ -42,6 +42,7 @@ struct pl_values {
 	bool known;	   /* what was not seen taken may be anywhere: it proves nothing */
 	const char *order; /* name of the order rule: VORD, or ORDER */
 	uint32_t *slot, mask;
+	uint32_t *last; /* by actor: the value it put last */
 	struct pl_case *c;
 };
 

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How many operations a second each checker judges, with all that pl_check does: loading, statistics, rules.
+ *
+ * The histories are made here: actors with overlapping operations whose stamps are shared from one operation to
+ * the next, as the kit makes them. usage: judge [OPERATIONS [ACTORS]]. Exit 1 when a history is not held.
+ */
+#include "check/check.h"
+
+#include "hist/payload.h"
+#include "hist/rng.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ACTORS_MAX = 64, DEPTH = 10, TURNS = 3 };
+
+struct queued {
+	uint64_t token, tag, at;
+};
+
+struct world {
+	enum pl_model model;
+	int actors;
+	uint64_t ops, made, rolls, number[ACTORS_MAX];
+	struct pl_hist_head *head[ACTORS_MAX + 1];
+	struct pl_rec *rec[ACTORS_MAX + 1];
+	uint64_t n[ACTORS_MAX + 1];
+	int64_t now, free_at[ACTORS_MAX];
+	struct queued q[DEPTH];
+	int depth;
+	uint64_t count; /* lock */
+};
+
+static uint64_t roll(struct world *w, uint64_t below)
+{
+	return pl_rand(42, w->rolls++) % below;
+}
+
+static struct pl_rec *add(struct world *w, int who, int op)
+{
+	struct pl_rec *r = &w->rec[who][w->n[who]];
+
+	/* It began when the actor's last one ended, and took effect now. */
+	*r = (struct pl_rec){ .seq = (uint32_t)w->n[who]++,
+		.actor = (uint16_t)who,
+		.op = (uint8_t)op,
+		.state = PL_OK,
+		.t_invoke = w->free_at[who],
+		.t_return = w->now + 1 + (int64_t)roll(w, 600) };
+	w->free_at[who] = r->t_return;
+	w->made++;
+	return r;
+}
+
+static void put(struct world *w, int who)
+{
+	struct pl_rec *r = add(w, who, 0);
+	int at = w->depth;
+
+	r->token = pl_token((unsigned)who, 0, ++w->number[who]);
+	r->len = 64;
+	r->ret = w->model == PL_MODEL_STREAM ? 64 : 0;
+	r->aux = w->model == PL_MODEL_PRIORITY ? roll(w, 4) : 0;
+	for (; w->model == PL_MODEL_PRIORITY && at > 0 && w->q[at - 1].tag < r->aux; at--)
+		w->q[at] = w->q[at - 1];
+	w->q[at] = (struct queued){ r->token, r->aux, 0 };
+	w->depth++;
+}
+
+static void take(struct world *w, int who)
+{
+	struct pl_rec *r = add(w, who, 1);
+
+	r->ret = 64;
+	r->len = 64;
+	if (w->model == PL_MODEL_STREAM) {
+		struct pl_more *m = (struct pl_more *)&w->rec[who][w->n[who]++];
+
+		*m = (struct pl_more){
+			.state = PL_MORE, .kind = PL_EXTENT, .len = 64, .total = 64
+		};
+		m->token = w->q[0].token;
+	} else {
+		r->token = w->q[0].token;
+		r->aux = w->q[0].tag;
+	}
+	memmove(w->q, w->q + 1, (size_t)--w->depth * sizeof *w->q);
+}
+
+static void section(struct world *w, int who)
+{
+	struct pl_rec *r = add(w, who, 2);
+
+	r->aux = w->count++;
+	w->now = r->t_return;
+	(void)add(w, who, 3);
+	w->now += 10;
+}
+
+/* An actor whose last operation has ended takes its turn. A stream has one reader: its order is exact. */
+static void turn(struct world *w)
+{
+	int who = (int)roll(w, (uint64_t)w->actors);
+	bool puts = who % 2 == 0 && w->actors > 1;
+
+	if (w->model == PL_MODEL_STREAM)
+		puts = who != 1;
+	if (w->free_at[who] >= w->now)
+		w->now = w->free_at[who] + 1;
+	w->now += (int64_t)roll(w, 40);
+	if (w->model == PL_MODEL_LOCK)
+		section(w, who);
+	else if (puts && w->depth < DEPTH)
+		put(w, who);
+	else if (!puts && w->depth > 0)
+		take(w, who);
+}
+
+static bool allocate(struct world *w)
+{
+	static const struct pl_hist_op op[] = { { "send", PL_PUT, 0, 0 },
+		{ "receive", PL_TAKE, 0, 0 }, { "lock", PL_ACQUIRE, 0, 0 },
+		{ "unlock", PL_RELEASE, 0, 0 } };
+
+	for (int i = 0; i <= w->actors; i++) {
+		struct pl_hist_head *h = w->head[i] = calloc(1, sizeof *h);
+
+		/* Sized for the worst case; only what is used is ever touched. */
+		w->rec[i] = malloc((2 * w->ops + 16) * sizeof **w->rec);
+		if (!h || !w->rec[i])
+			return false;
+		h->actor = i < w->actors ? (uint16_t)i : PL_CONTROL;
+		h->model = w->model;
+		h->nops = 4;
+		memcpy(h->op, op, sizeof op);
+		h->flags = i < w->actors ? 0 : PL_HIST_ENDED;
+		h->capacity = w->model == PL_MODEL_PRIORITY ? DEPTH : 0;
+	}
+	return true;
+}
+
+/* Processor time: the machine may be busy with others. */
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static int measure(enum pl_model model, const char *name, uint64_t ops, int actors, double reach)
+{
+	struct world w = { .model = model, .ops = ops, .actors = actors, .now = 1000 };
+	struct pl_log logs[ACTORS_MAX + 1];
+	struct pl_verdict v = { 0 };
+	int64_t best = INT64_MAX;
+	double rate;
+
+	if (!allocate(&w))
+		return 1;
+	while (w.made < ops)
+		turn(&w);
+	for (int i = 0; i <= actors; i++)
+		logs[i] = (struct pl_log){ w.head[i], w.rec[i], w.n[i] };
+	for (int i = 0; i < TURNS; i++) {
+		int64_t t = now_ns();
+
+		pl_check(logs, actors + 1, 0, &v);
+		t = now_ns() - t;
+		best = t < best ? t : best;
+	}
+	rate = (double)v.ops * 1e3 / (double)best;
+	printf("%-9s %8llu ops %3d actors  %6.1f M op/s  (reach %.0f)  %s %s %s\n", name,
+		(unsigned long long)v.ops, actors, rate, reach, pl_outcome_name(v.outcome), v.rule,
+		v.text);
+	for (int i = 0; i <= actors; i++) {
+		free(w.head[i]);
+		free(w.rec[i]);
+	}
+	return v.outcome != PL_HELD;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		enum pl_model model;
+		const char *name;
+		double reach;
+	} row[] = { { PL_MODEL_FIFO, "fifo", 10 }, { PL_MODEL_PRIORITY, "priority", 5 },
+		{ PL_MODEL_LOCK, "lock", 5 }, { PL_MODEL_STREAM, "stream", 5 },
+		{ PL_MODEL_NONE, "(counting)", 10 } };
+	static const uint64_t sizes[] = { 100000, 1000000 };
+	static const int actors[] = { 4, 16 };
+	int bad = 0;
+
+	for (size_t i = 0; i < sizeof row / sizeof *row; i++)
+		for (int s = 0; s < 2; s++)
+			for (int a = 0; a < 2; a++) {
+				uint64_t ops = argc > 1 ? strtoull(argv[1], NULL, 10) : sizes[s];
+				int n = argc > 2 ? atoi(argv[2]) : actors[a];
+
+				if ((argc > 1 && s) || (argc > 2 && a) || n < 2 || n > ACTORS_MAX)
+					continue;
+				bad |= measure(row[i].model, row[i].name, ops, n, row[i].reach);
+			}
+	return bad;
+}
