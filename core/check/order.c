@@ -158,7 +158,7 @@ void pl_lost_check(struct pl_values *q)
 			lost = lost ? lost : &q->v[q->by_ret[i]];
 			n++;
 		}
-	if (n > q->nmaybe) {
+	if (n > q->nmaybe + q->nearly) {
 		if (pl_find(c, "VLOST", -1,
 			    "%s: actor %d's %s succeeded, the object was drained to empty, and "
 			    "nobody "

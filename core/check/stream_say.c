@@ -105,6 +105,7 @@ int64_t pl_stream_own_bytes(struct pl_stream *s, const struct pl_more *m, const 
 		return m->len;
 	if (!f || !pl_stream_interruptible(s, f) || over > pl_stream_by_chance(s) ||
 		over >= m->len) {
+		pl_stream_loosen(s, m->len);
 		pl_stream_unwritten(s, m->token, (uint64_t)m->offset + m->len);
 		return -1;
 	}

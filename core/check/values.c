@@ -168,6 +168,7 @@ static void take_unsent(struct pl_values *q, const struct pl_event *e)
 			if (put->token != e->rec->token ||
 				pl_role_of(q->c->actor[i].head, put) != PL_PUT)
 				continue;
+			q->nearly++;
 			if (pl_find(q->c, "VFRESH", i == e->who ? -1 : gap,
 				    "actor %d had received %s %s before actor %d began to send it",
 				    pl_say_actor(q->c, ref), pl_say_token(put->token),

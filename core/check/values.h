@@ -36,6 +36,7 @@ struct pl_values {
 	uint32_t nfull;
 	uint32_t *maybe; /* ranks at which takes with unknown result began; ascending */
 	uint32_t nmaybe;
+	uint32_t nearly;   /* values received before they were sent: not lost, but worse */
 	uint32_t maxlen;   /* longest put */
 	uint32_t nanon;	   /* payloads too short to be told apart: they may be anywhere */
 	bool tags;	   /* takes say which priority they got */
