@@ -22,13 +22,15 @@
 
 #include <stdlib.h>
 
+enum { LONGEST = 1 << 29 }; /* bytes of a write, and of the payload before it */
+
 /* ---- writes ---- */
 
 static void write_more(struct pl_stream *s, const struct pl_rec *r, struct pl_flow *f)
 {
 	if (r->state == PL_FAIL || (r->state == PL_OK && r->ret == 0))
 		return;
-	if (r->aux != f->acc || f->maybe > 0) {
+	if (r->aux != f->acc || f->maybe > 0 || f->acc > LONGEST) {
 		s->c->broken = "a write does not go on where the one before it ended";
 		return;
 	}
@@ -45,7 +47,7 @@ static void write_begin(struct pl_stream *s, const struct pl_event *e)
 	uint32_t *slot;
 	struct pl_flow *f;
 
-	if (r->state == PL_OK && (r->ret < 0 || r->ret > (int64_t)r->len || r->len > 1u << 30)) {
+	if (r->len > LONGEST || (r->state == PL_OK && (r->ret < 0 || r->ret > (int64_t)r->len))) {
 		s->c->broken = "a write took more than it was given";
 		return;
 	}

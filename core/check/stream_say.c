@@ -101,7 +101,9 @@ int64_t pl_stream_own_bytes(struct pl_stream *s, const struct pl_more *m, const 
 	int64_t most = f ? (int64_t)f->acc + f->maybe : 0,
 		over = (int64_t)m->offset + m->len - most;
 
-	if (over <= 0)
+	if (m->len == 0)
+		return -1;
+	if (f && over <= 0)
 		return m->len;
 	if (!f || !pl_stream_interruptible(s, f) || over > pl_stream_by_chance(s) ||
 		over >= m->len) {

@@ -8,6 +8,7 @@
  */
 #include "check_oracle.h"
 
+#include "check/segments.h"
 #include "hist/rng.h"
 
 #include <criterion/criterion.h>
@@ -465,4 +466,33 @@ Test(check_random, lock)
 {
 	judge(PL_MODEL_LOCK, 0x5eed03);
 	judge(PL_MODEL_LOCK, fresh());
+}
+
+/* Histories above are short; what keeps long ones fast must be right by itself. */
+Test(check_random, segments)
+{
+	enum { N = 10000 };
+	static bool covered[N];
+	struct dice d = { .key = fresh() };
+	struct pl_segments s;
+
+	cr_assert(pl_segments_new(&s, N));
+	for (int i = 0; i < 4000; i++) {
+		uint32_t from = (uint32_t)roll(&d, 0, N - 1),
+			 to = from + (uint32_t)roll(&d, 0, i % 7 ? 9 : 150);
+		uint32_t at = (uint32_t)roll(&d, 0, N - 1), up = at, down = at;
+
+		pl_segments_cover(&s, from, to);
+		for (uint32_t k = from; k < to && k < N; k++)
+			covered[k] = true;
+		while (up < N && covered[up])
+			up++;
+		while (down < N && covered[down])
+			down--;
+		cr_assert_eq(pl_segments_next(&s, at), up < N ? up : PL_SEG_NONE, "key 0x%llx",
+			(unsigned long long)d.key);
+		cr_assert_eq(pl_segments_prev(&s, at), down < N ? down : PL_SEG_NONE, "key 0x%llx",
+			(unsigned long long)d.key);
+	}
+	pl_segments_free(&s);
 }

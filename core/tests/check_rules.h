@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One test a rule: `red` is a history that breaks it, `green` its twin without the fault.
+ */
+#ifndef PLUMBLINE_CHECK_RULES_H
+#define PLUMBLINE_CHECK_RULES_H
+
+#include "check_build.h"
+
+#include <criterion/criterion.h>
+
+static inline void red(struct round *b, const char *rule)
+{
+	const struct pl_verdict *v = b_check(b, 0);
+
+	cr_expect_eq(v->outcome, PL_VIOLATED, "%s: %s %s %s", rule, pl_outcome_name(v->outcome),
+		v->rule, v->text);
+	cr_expect_str_eq(v->rule, rule, "%s expected, got %s: %s", rule, v->rule, v->text);
+	cr_expect_gt(v->nwit, 0, "%s without a witness", rule);
+	cr_expect_gt(strlen(v->text), 20, "%s says only: %s", rule, v->text);
+	free(b);
+}
+
+static inline void green(struct round *b, const char *rule)
+{
+	const struct pl_verdict *v = b_check(b, 0);
+
+	cr_expect_eq(v->outcome, PL_HELD, "%s: %s %s %s", rule, pl_outcome_name(v->outcome),
+		v->rule, v->text);
+	free(b);
+}
+
+#define RULE(name) Test(check_rules, name)
+
+#endif

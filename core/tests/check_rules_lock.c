@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Claim: each rule of the lock checker accuses the smallest history that breaks it, and lets the same
+ * history pass once the fault is taken out of it.
+ */
+#include "check_rules.h"
+
+static struct round *locked(bool robust)
+{
+	struct round *b = b_new(PL_MODEL_LOCK, 4);
+
+	for (int i = 0; i <= 4; i++)
+		b->head[i].caps = robust ? PL_ROBUST : 0;
+	return b;
+}
+
+static struct pl_rec *section(struct round *b, int who, uint64_t seen, int64_t from, int64_t to)
+{
+	struct pl_rec *r = b_add(b, who, B_ACQUIRE, PL_OK, from, from + 5);
+
+	r->aux = seen;
+	b_add(b, who, B_RELEASE, PL_OK, to, to + 5);
+	return r;
+}
+
+RULE(OVERLAP)
+{
+	for (int64_t to = 20; to <= 60; to += 40) {
+		struct round *b = locked(false);
+
+		section(b, 0, 0, 0, to);
+		section(b, 1, 1, 30, 80);
+		(to == 60 ? red : green)(b, "OVERLAP");
+	}
+}
+
+RULE(COUNTER)
+{
+	for (uint64_t seen = 7; seen <= 9; seen++) {
+		struct round *b = locked(false);
+
+		section(b, 0, 8, 0, 10);
+		section(b, 1, seen, 20, 30);
+		(seen < 9 ? red : green)(b, "COUNTER");
+	}
+}
+
+RULE(INSIDE)
+{
+	for (uint32_t torn = 0; torn < 2; torn++) {
+		struct round *b = locked(false);
+
+		section(b, 0, 8, 0, 10)->sum = torn;
+		(torn ? red : green)(b, "INSIDE");
+	}
+}
+
+RULE(BADBUSY)
+{
+	for (int64_t at = 10; at <= 30; at += 20) {
+		struct round *b = locked(false);
+
+		section(b, 0, 0, 0, 10);
+		b_fail(b_add(b, 1, B_ACQUIRE, PL_OK, at, at + 5), at == 30 ? EBUSY : ETIMEDOUT);
+		section(b, 2, 1, 50, 60);
+		(at == 30 ? red : green)(b, "BADBUSY");
+	}
+}
+
+RULE(BADDEADLK)
+{
+	for (int held = 0; held < 2; held++) {
+		struct round *b = locked(false);
+
+		if (held)
+			b_add(b, 0, B_ACQUIRE, PL_OK, 0, 5);
+		b_fail(b_add(b, 0, B_ACQUIRE, PL_OK, 10, 15), EDEADLK);
+		if (held)
+			b_add(b, 0, B_RELEASE, PL_OK, 20, 25);
+		(held ? green : red)(b, "BADDEADLK");
+	}
+}
+
+RULE(BADEPERM)
+{
+	struct round *b = locked(true);
+
+	b_add(b, 0, B_ACQUIRE, PL_OK, 0, 5);
+	b_fail(b_add(b, 0, B_RELEASE, PL_OK, 10, 15), EPERM);
+	red(b, "BADEPERM");
+	b = locked(true);
+	b_fail(b_add(b, 0, B_RELEASE, PL_OK, 10, 15), EPERM);
+	green(b, "BADEPERM");
+}
+
+RULE(FREEUNHELD)
+{
+	struct round *b = locked(true);
+
+	b_add(b, 0, B_RELEASE, PL_OK, 10, 15);
+	red(b, "FREEUNHELD");
+	b = locked(false); /* a plain mutex cannot tell: nothing about it can be judged any more */
+	b_add(b, 0, B_RELEASE, PL_OK, 10, 15);
+	cr_expect_eq(b_check(b, 0)->outcome, PL_UNKNOWN);
+	free(b);
+}
+
+/* Actor 0 dies holding; actor 1 comes next, then actor 2. */
+static struct round *dead(bool robust, int first, bool repair, int second)
+{
+	struct round *b = locked(robust);
+	struct pl_rec *r;
+
+	b_add(b, 0, B_ACQUIRE, PL_OK, 0, 5);
+	b_kill(b, 0, 10, 20);
+	r = b_add(b, 1, B_ACQUIRE, PL_OK, 30, 35);
+	if (first)
+		b_fail(r, first);
+	if (repair)
+		b_add(b, 1, B_REPAIR, PL_OK, 40, 45);
+	b_add(b, 1, B_RELEASE, PL_OK, 50, 55);
+	r = b_add(b, 2, B_ACQUIRE, PL_OK, 60, 65);
+	r->aux = 1;
+	if (second)
+		b_fail(r, second);
+	if (second == 0 || second == EOWNERDEAD)
+		b_add(b, 2, B_RELEASE, PL_OK, 70, 75);
+	return b;
+}
+
+RULE(deaths)
+{
+	green(dead(true, EOWNERDEAD, true, 0), "a death told and repaired");
+	green(dead(true, EOWNERDEAD, false, ENOTRECOVERABLE), "a death told and not repaired");
+	red(dead(true, 0, false, 0), "DEADNONE");
+	red(dead(true, EOWNERDEAD, true, EOWNERDEAD), "DEADTWICE");
+	red(dead(true, EOWNERDEAD, false, 0), "NOTRECOV");
+	red(dead(true, EOWNERDEAD, true, ENOTRECOVERABLE), "BADNOTRECOV");
+	red(dead(false, 0, false, 0), "DEADHOLDER");
+}
+
+RULE(DEADFALSE)
+{
+	for (int died = 0; died < 2; died++) {
+		struct round *b = locked(true);
+
+		section(b, 0, 0, 0, 10);
+		if (died) {
+			b_add(b, 2, B_ACQUIRE, PL_INVOKED, 5,
+				0); /* it may have held, and been the one */
+			b_kill(b, 2, 25, 28);
+		}
+		b_fail(b_add(b, 1, B_ACQUIRE, PL_OK, 30, 35), EOWNERDEAD)->aux = 1;
+		b_add(b, 1, B_REPAIR, PL_OK, 36, 38);
+		b_add(b, 1, B_RELEASE, PL_OK, 40, 45);
+		(died ? green : red)(b, "DEADFALSE");
+	}
+}
+
+RULE(LOSTWAKE_of_a_lock)
+{
+	for (int held = 0; held < 2; held++) {
+		struct round *b = locked(true);
+
+		b_add(b, 0, B_ACQUIRE, PL_OK, 0, 5);
+		if (!held)
+			b_add(b, 0, B_RELEASE, PL_OK, 10, 15);
+		b_add(b, 1, B_ACQUIRE, PL_INVOKED, 7, 0);
+		b_control(b, PL_OP_ASLEEP, 1, 50, 50)->aux = 0;
+		b_kill(b, 1, 60, 70);
+		(held ? green : red)(b, "LOSTWAKE");
+	}
+}

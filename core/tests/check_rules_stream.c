@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Claim: each rule of the stream checker accuses the smallest history that breaks it, and lets the same
+ * history pass once the fault is taken out of it.
+ */
+#include "check_rules.h"
+
+/* ---- streams: 100-byte payloads, each written by one call ---- */
+
+static void write_at(struct round *b, int who, int n, int64_t inv, int64_t ret)
+{
+	struct pl_rec *r = b_put(b, who, n, inv, ret);
+
+	r->len = 100;
+	r->ret = 100;
+}
+
+static void piece(struct round *b, int who, int n, uint32_t from, uint32_t to)
+{
+	struct pl_more *m = (struct pl_more *)&b->rec[who][b->n[who]];
+	bool mark = from % PL_MARK == 0 && (to - from >= PL_MARK || to == 100);
+
+	*m = (struct pl_more){
+		.seq = b->n[who]++, .state = PL_MORE, .len = to - from, .total = 100
+	};
+	m->kind = mark ? PL_EXTENT : PL_FRAGMENT;
+	m->token = mark ? b_token(n) : 0;
+	m->offset = mark ? from : 0;
+	if (!mark)
+		pl_payload_fill(m->raw, 7, b_token(n), from, to - from, 100);
+}
+
+static void read_at(struct round *b, int who, int64_t inv, int64_t ret, int64_t len)
+{
+	struct pl_rec *r = b_take(b, who, 0, inv, ret);
+
+	r->token = 0;
+	r->ret = len;
+	r->len = 4096;
+}
+
+static struct round *pipe_of(int readers)
+{
+	struct round *b = b_new(PL_MODEL_STREAM, 2 + readers);
+
+	write_at(b, 0, 1, 0, 10);
+	write_at(b, 1, 2, 20, 30);
+	return b;
+}
+
+RULE(a_stream_in_pieces)
+{
+	struct round *b = pipe_of(1);
+
+	read_at(b, 2, 40, 50, 30);
+	piece(b, 2, 1, 0, 24);
+	piece(b, 2, 1, 24, 30);
+	read_at(b, 2, 50, 60, 170);
+	piece(b, 2, 1, 30, 48);
+	piece(b, 2, 1, 48, 100);
+	piece(b, 2, 2, 0, 100);
+	green(b, "nothing");
+}
+
+RULE(CORRUPT)
+{
+	struct round *b = pipe_of(1);
+	struct pl_more *m;
+
+	read_at(b, 2, 40, 50, 200);
+	piece(b, 2, 1, 0, 96);
+	m = (struct pl_more *)&b->rec[2][b->n[2]];
+	piece(b, 2, 1, 97, 100); /* bytes that are elsewhere in it */
+	m->len = 4;
+	piece(b, 2, 2, 0, 100);
+	red(b, "CORRUPT");
+}
+
+RULE(TORN)
+{
+	struct round *b = pipe_of(1);
+
+	read_at(b, 2, 40, 50, 200);
+	piece(b, 2, 1, 0, 48);
+	piece(b, 2, 2, 0, 100);
+	piece(b, 2, 1, 48, 100);
+	red(b, "TORN");
+	b = pipe_of(2); /* also when reads overlap, inside one of them */
+	read_at(b, 2, 40, 50, 148);
+	piece(b, 2, 1, 0, 48);
+	piece(b, 2, 2, 0, 100);
+	read_at(b, 3, 40, 50, 52);
+	piece(b, 3, 1, 48, 100);
+	red(b, "TORN");
+}
+
+RULE(SHUF)
+{
+	struct round *b = pipe_of(1);
+
+	read_at(b, 2, 40, 50, 300);
+	piece(b, 2, 1, 0, 100);
+	piece(b, 2, 1, 0, 100);
+	piece(b, 2, 2, 0, 100);
+	red(b, "SHUF");
+	b = pipe_of(1);
+	read_at(b, 2, 40, 50, 152);
+	piece(b, 2, 1, 48, 100);
+	piece(b, 2, 2, 0, 100);
+	red(b, "SHUF");
+}
+
+RULE(EXTRA)
+{
+	for (int failed = 0; failed < 2; failed++) {
+		struct round *b = b_new(PL_MODEL_STREAM, 2);
+
+		write_at(b, 0, 1, 0, 10);
+		if (failed)
+			b_fail(&b->rec[0][0], EINTR);
+		read_at(b, 1, 20, 30, 100);
+		piece(b, 1, 1, 0, 100);
+		(failed ? red : green)(b, "EXTRA");
+	}
+}
+
+RULE(EARLY)
+{
+	for (int64_t at = 0; at <= 40; at += 40) {
+		struct round *b = b_new(PL_MODEL_STREAM, 2);
+
+		write_at(b, 0, 1, at, 50);
+		read_at(b, 1, 0, 30, 100);
+		piece(b, 1, 1, 0, 100);
+		(at ? red : green)(b, "EARLY");
+	}
+}
+
+RULE(ORDER)
+{
+	for (int64_t second = 10; second <= 20; second += 10) {
+		struct round *b = b_new(PL_MODEL_STREAM, 3);
+
+		write_at(b, 0, 1, 0, 10);
+		write_at(b, 1, 2, second, 30);
+		read_at(b, 2, 40, 50, 200);
+		piece(b, 2, 2, 0, 100);
+		piece(b, 2, 1, 0, 100);
+		(second == 20 ? red : green)(b, "ORDER");
+	}
+}
+
+RULE(LOST)
+{
+	for (int killed = 0; killed < 2; killed++) {
+		struct round *b = pipe_of(2);
+
+		read_at(b, 2, 40, 50, 100);
+		piece(b, 2, 1, 0, 100);
+		if (killed) {
+			b_pend(b_take(b, 3, 0, 60, 0));
+			b_kill(b, 3, 70, 80);
+		}
+		(killed ? green : red)(b, "LOST");
+	}
+}
+
+RULE(STALE)
+{
+	for (int good = 0; good < 2; good++) {
+		struct round *b = pipe_of(1);
+
+		if (!good)
+			read_at(b, 2, 32, 36, 0); /* both payloads are inside */
+		read_at(b, 2, 40, 50, 200);
+		piece(b, 2, 1, 0, 100);
+		piece(b, 2, 2, 0, 100);
+		if (good)
+			read_at(b, 2, 60, 70, 0);
+		(good ? green : red)(b, "STALE");
+	}
+}
