@@ -14,7 +14,7 @@ from . import __version__
 from .calls import DriverError
 from .console import Out, flush
 from .outcomes import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_USAGE, Trouble
-from .places import Places
+from .places import Places, program
 from .target import Target, TargetError
 
 EPILOG = """exit codes: 0 every claim held, 1 a claim was violated, 2 usage, 3 broken (harness or environment),
@@ -127,7 +127,7 @@ def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
     places = Places.find(a.drivers)
     if a.command in ("doctor", "list"):
         return (doctor.doctor if a.command == "doctor" else doctor.listing)(out, places, target, a.json is not None)
-    job = jobs.Job(out, places, target, a, shlex.join(["plumbline", *argv]))
+    job = jobs.Job(out, places, target, a, f"{program()} {shlex.join(argv)}")
     return {"conform": job.conform, "stress": job.stress, "run": job.run}[a.command]()
 
 

@@ -20,7 +20,7 @@ from .conform import Conform
 from .console import Out
 from .drivers import ask
 from .outcomes import EXIT_BROKEN, VERDICT_EXIT, Record, Trouble, cells, counts, plural, worst
-from .places import Places
+from .places import Places, program
 from .report import page
 from .runfolder import RunFolder, sweep, tidy
 from .stress import Stress
@@ -216,10 +216,14 @@ class Job:
             out.append({**v, "expected": x.outcome if x else "", "note": x.reason if x else "", "replay": replay})
         return out
 
+    def _where(self) -> str:
+        """The options that say which drivers, and where they run."""
+        text = f" --drivers {shlex.quote(self.args.drivers)}" if self.args.drivers else ""
+        return text + (f" --target {shlex.quote(str(self.target))}" if self.target.argv else "")
+
     def _replay_test(self, r: Record) -> str:
         name = " and ".join(filter(None, [r.test.split("::")[-1].split("[")[0], r.clause]))
-        target = f" --target {shlex.quote(str(self.target))}" if self.target.argv else ""
-        return f"plumbline conform {r.mechanism}/{r.variant} -k '{name}'{target}"
+        return f"{program()} conform {r.mechanism}/{r.variant} -k '{name}'{self._where()}"
 
     def _summary(self, violated: list[dict[str, Any]]) -> dict[str, Any]:
         c, s = self.done_conform, self.done_stress
@@ -278,10 +282,7 @@ class Job:
         return out
 
     def _replay_stress(self) -> str:
-        opts = " ".join(stress.options(self.args))
-        opts += f" --drivers {shlex.quote(self.args.drivers)}" if self.args.drivers else ""
-        target = f" --target {shlex.quote(str(self.target))}" if self.target.argv else ""
-        return f"plumbline stress {' '.join(self.mix)} {opts}{target}"
+        return f"{program()} stress {shlex.join(self.mix + stress.options(self.args))}{self._where()}"
 
 
 class _Open:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,15 @@ from .outcomes import EXIT_BROKEN, Trouble
 
 PREFIX = "plumb-"
 _TOOLS = {"plumb-stress", "plumb-check", "plumb-fake"}
+
+
+def program() -> str:
+    """How this command was called, so that a replay line can be pasted: "plumbline" if the PATH finds it, else its path."""
+    me = os.environ.get("PLUMBLINE_ARGV0", "")
+    found = shutil.which("plumbline")
+    if not me or found and os.path.realpath(found) == os.path.realpath(me):
+        return "plumbline"
+    return shlex.quote(me)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Stress:
 
 def options(a: Any) -> list[str]:
     """The engine's options from our own."""
-    argv = ["--for", f"{a.for_s * 1000:.0f}ms"]
+    argv = ["--for", f"{a.for_s:.0f}s" if a.for_s == int(a.for_s) else f"{a.for_s * 1000:.0f}ms"]
     for name in ("seed", "lanes", "place", "actors", "ops", "only"):
         value = getattr(a, name, None)
         argv += [f"--{name}", str(value)] if value is not None else []

@@ -120,3 +120,17 @@ def test_nothing_to_run_is_exit_4(world, capfd):
     (world / "conformance" / "test_none.py").write_text("")
     assert main(["conform", "--jobs", "0"]) == 4
     assert "Nothing ran" in capfd.readouterr().out
+
+
+def test_the_replay_line_can_be_pasted(world, monkeypatch):
+    from plumbline.places import program
+
+    assert program() == "plumbline"
+    (world / "bin").mkdir()
+    there = world / "bin" / "plumbline"
+    there.write_text("")
+    there.chmod(0o755)
+    monkeypatch.setenv("PLUMBLINE_ARGV0", str(there))
+    assert program() == "plumbline"
+    monkeypatch.setenv("PLUMBLINE_ARGV0", "a build/plumbline")
+    assert program() == "'a build/plumbline'"
