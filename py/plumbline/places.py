@@ -15,7 +15,7 @@ _TOOLS = {"plumb-stress", "plumb-check", "plumb-fake"}
 
 
 def program() -> str:
-    """How this command was called, so that a replay line can be pasted: "plumbline" if the PATH finds it, else its path."""
+    """How this command was called, for lines that can be pasted: "plumbline" if the PATH finds it, else its path."""
     me = os.environ.get("PLUMBLINE_ARGV0", "")
     found = shutil.which("plumbline")
     if not me or found and os.path.realpath(found) == os.path.realpath(me):
