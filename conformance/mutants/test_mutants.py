@@ -46,9 +46,10 @@ def build():
 def target(spec, state):
     """The argv prefix that loads the shim under a driver."""
     shim = build() / "conformance/mutants/libplumb-mutants.so"
-    if any(c in os.fspath(shim) for c in " :"):
-        pytest.skip("LD_PRELOAD cannot name a path with a space or a colon")
-    return shlex.join(["env", f"LD_PRELOAD={shim}", f"PLUMB_MUTANT={spec}", f"PLUMB_MUTANT_STATE={state}"])
+    if any(c in os.fspath(shim) for c in ":;"):
+        pytest.skip("LD_LIBRARY_PATH cannot name a path with a colon")
+    preload = [f"LD_PRELOAD={shim.name}", f"LD_LIBRARY_PATH={shim.parent}"]  # LD_PRELOAD ends at a space
+    return shlex.join(["env", *preload, f"PLUMB_MUTANT={spec}", f"PLUMB_MUTANT_STATE={state}"])
 
 
 def clean_env():

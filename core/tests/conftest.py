@@ -29,6 +29,13 @@ KINDS = {"mq": {}, "mutex": {"variant": "robust"}, "pipe": {}}
 _runs = itertools.count()
 
 
+def preload(shim, mutant):
+    """An environment that loads the shim. LD_PRELOAD ends at a space; LD_LIBRARY_PATH does not."""
+    if b"__asan_init" in (DRIVERS / "plumb-mq").read_bytes():
+        pytest.skip("a driver built with AddressSanitizer wants to load it first")
+    return {**os.environ, "LD_PRELOAD": shim.name, "LD_LIBRARY_PATH": str(shim.parent), "PLUMB_MUTANT": mutant}
+
+
 def run_id():
     """No two drivers share a name."""
     return f"kit{os.getpid()}x{next(_runs)}"

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import DRIVERS, ROOT, Driver, children, gone, run_id
+from conftest import DRIVERS, ROOT, Driver, children, gone, preload, run_id
 
 LIMITS = ("RLIMIT_NOFILE", "RLIMIT_MSGQUEUE")  # a queue that meets either fails with EMFILE
 MECHANISMS = ["mq", "mutex", "pipe"]
@@ -129,7 +129,7 @@ def test_a_full_disk_and_a_folder_that_cannot_be_written(raw, tmp_path):
     shim = DRIVERS.parent / "conformance" / "mutants" / "libplumb-mutants.so"
     if not shim.exists():
         pytest.skip(f"no {shim}")
-    env = {**os.environ, "LD_PRELOAD": str(shim), "PLUMB_MUTANT": "mq-double,every=50"}
+    env = preload(shim, "mq-double,every=50")
     folder = tmp_path / "a folder"
     folder.mkdir()
     for options in ("size=16k", "size=16k,nr_inodes=2", "ro"):

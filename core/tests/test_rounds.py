@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import DRIVERS, DriverError, children
+from conftest import DRIVERS, DriverError, children, preload
 
 EVERY = [("mq", {}), ("pipe", {}), ("pipe", {"variant": "packet"}), ("mutex", {"variant": "robust"}), ("mutex",
     {"variant": "normal"})]
@@ -325,7 +325,7 @@ def test_histories_of_violated_rounds_are_kept(driver, tmp_path):
     folder.mkdir()
     held(d := driver("mq", 4, dir=folder), d.run(rounds=20, ops=100))
     assert [f.name for f in folder.iterdir()] == ["objects"] and d.run_id in (folder / "objects").read_text()
-    d = driver("mq", 4, dir=folder, env={**os.environ, "LD_PRELOAD": str(shim), "PLUMB_MUTANT": "mq-double,every=50"})
+    d = driver("mq", 4, dir=folder, env=preload(shim, "mq-double,every=50"))
     r = d.run(rounds=10, ops=200)
     assert r["verdict"] == "violated" and r["violated"] >= 1
     v = d.wait_event("violation")
