@@ -3,6 +3,7 @@
 
 ci/test runs it on sanitized builds.
 """
+import json
 import os
 import re
 import subprocess
@@ -19,9 +20,11 @@ DRIVERS = Path(os.environ.get("PLUMBLINE_DRIVERS") or ROOT / "build" / "drivers"
 FINDING = re.compile(r"Sanitizer|runtime error", re.I)
 
 
+TOOLS = ("plumb-stress", "plumb-check")
+
+
 def variants():
-    import json
-    for path in sorted(p for p in DRIVERS.glob("plumb-*") if os.access(p, os.X_OK) and p.is_file()):
+    for path in sorted(p for p in DRIVERS.glob("plumb-*") if p.is_file() and p.name not in TOOLS):
         hello = json.loads(subprocess.run([path, "--hello"], capture_output=True, check=True, timeout=30).stdout)
         yield from ((hello["driver"], v["name"], v["caps"]) for v in hello["variants"] if v["supported"])
 
