@@ -30,11 +30,16 @@ struct stream {
 	uint32_t open;	/* operations begun and not ended */
 };
 
+/* Of the tournament: who lost at this place, and with which key. */
+struct loser {
+	uint64_t key, who;
+};
+
 struct pl_merge {
 	struct pl_case *c;
 	struct stream *s;
 	uint64_t *key; /* of each stream's event at hand: time and class */
-	uint16_t *loser;
+	struct loser *loser;
 	uint32_t size; /* of the tree: a power of two */
 	uint32_t win, rank, in_flight;
 	bool stats;
@@ -87,7 +92,7 @@ static bool begin_next(struct pl_merge *m, const struct pl_actor *a, struct curs
 	return true;
 }
 
-static void step(struct pl_merge *m, const struct pl_actor *a, struct cursor *u)
+static inline void step(struct pl_merge *m, const struct pl_actor *a, struct cursor *u)
 {
 	int64_t before = u->t;
 	uint8_t class = u->class;
@@ -134,20 +139,20 @@ static uint64_t key_of(const struct cursor *u)
 	return u->done ? KEY_DONE : (uint64_t)u->t * 4 + u->class;
 }
 
-static void replay(struct pl_merge *m, uint32_t who)
+/* Who loses is a coin's throw, so no branch depends on it: exchange by masks. */
+static inline void replay(struct pl_merge *m, uint32_t who)
 {
-	uint64_t k = m->key[who];
-	uint32_t w = who;
+	uint64_t k = m->key[who], w = who;
 
 	for (uint32_t i = (who + m->size) >> 1; i >= 1; i >>= 1) {
-		uint32_t l = m->loser[i];
-		bool lost = m->key[l] < k;
+		struct loser *l = &m->loser[i];
+		uint64_t mask = 0 - (uint64_t)(l->key < k);
+		uint64_t dk = (l->key ^ k) & mask, dw = (l->who ^ w) & mask;
 
-		m->loser[i] = (uint16_t)(lost ? w : l);
-		w = lost ? l : w;
-		k = m->key[w];
+		l->key ^= dk, l->who ^= dw;
+		k ^= dk, w ^= dw;
 	}
-	m->win = w;
+	m->win = (uint32_t)w;
 }
 
 static uint32_t build(struct pl_merge *m, uint32_t i)
@@ -159,10 +164,10 @@ static uint32_t build(struct pl_merge *m, uint32_t i)
 	l = build(m, 2 * i);
 	r = build(m, 2 * i + 1);
 	if (m->key[r] < m->key[l]) {
-		m->loser[i] = (uint16_t)l;
+		m->loser[i] = (struct loser){ m->key[l], l };
 		return r;
 	}
-	m->loser[i] = (uint16_t)r;
+	m->loser[i] = (struct loser){ m->key[r], r };
 	return l;
 }
 
@@ -238,7 +243,7 @@ static void count_end(struct pl_merge *m, int who, const struct pl_rec *r, int r
 	v->lat[pl_lat_bucket(r->t_return - r->t_invoke)]++;
 }
 
-static void emit(struct pl_merge *m, int who, const struct cursor *u, struct pl_event *ret)
+static inline void emit(struct pl_merge *m, int who, const struct cursor *u, struct pl_event *ret)
 {
 	struct stream *s = &m->s[who];
 
