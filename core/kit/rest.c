@@ -139,13 +139,16 @@ void pl_rest_watch(int64_t now)
 	if (now - j->stage_begun > PL_SLOW_NS && now - c->shared->start_at > PL_SLOW_NS)
 		return pl_rest_give_up();
 	pl_run_totals(&done, &okay, &fail, &bytes);
+	if (okay != j->last_okay)
+		j->last_okay = okay, j->fruit = now;
+	else if (now - j->fruit > PL_FRUIT_NS && now - c->shared->start_at > PL_FRUIT_NS)
+		atomic_store(&c->shared->stop, 1); /* who only fails, and tries again, is done */
 	if (done != j->last_count) {
 		j->last_count = done, j->moved = now;
 		return;
 	}
 	if (pl_rung() == RUNG_NONE && now - j->moved > PL_BLIND_NS && now > c->shared->start_at)
-		return at_rest(
-			&first); /* nobody is said to sleep: nothing is claimed of liveness */
+		return at_rest(&first); /* nobody is said to sleep: no claim of liveness */
 	if (look(&first) && look(&second) && !memcmp(&first, &second, sizeof first)) {
 		pl_run_totals(&okay, &fail, &bytes, &bytes);
 		if (okay == done)

@@ -16,6 +16,7 @@
 enum stage_of_round { GATHER, WORK, KICK, DRAIN, CHECK };
 
 #define PL_LOOK_NS INT64_C(20000000)	/* no count moved for this long: look at /proc */
+#define PL_FRUIT_NS INT64_C(100000000)	/* nothing succeeded for this long: no further units */
 #define PL_BLIND_NS INT64_C(1000000000) /* the same without /proc: waits are ended on suspicion */
 #define PL_KICK_NS INT64_C(1000000)
 #define PL_SLOW_NS INT64_C(30000000000) /* a round that lasts longer is given up */
@@ -32,7 +33,8 @@ struct pl_run {
 	enum stage_of_round stage;
 	bool cancel, spoilt, dirty, cleaning;
 	int64_t round_begun, stage_begun, work_ended, due, clean_from;
-	uint64_t last_count;
+	uint64_t last_count, last_okay;
+	int64_t fruit; /* when an operation was last seen to have succeeded */
 	int64_t moved; /* when the count was last seen to have changed */
 	/* what the reply tells */
 	uint64_t rounds, judged, unknown, violated, done, okay, fail, bytes, killed, pending,

@@ -168,6 +168,17 @@ def test_when_control_is_killed_nothing_of_it_survives(raw, name, state):
     assert not gone([r.pid, *pids], 2)
 
 
+def test_an_actor_that_is_stopped_at_its_birth_does_not_survive(raw):
+    r = raw("mq")
+    r.init()
+    for i in range(30):
+        r.send({"id": 10 + i, "op": "actor"}, {"id": 50 + i, "op": "fault", "what": "stop", "actor": i})
+    r.reply(79)
+    pids = children(r.pid)
+    os.kill(r.pid, signal.SIGKILL)
+    assert len(pids) == 30 and not gone(pids, 2)
+
+
 def test_when_the_parent_is_killed_nothing_survives(tmp_path):
     """A parent that dies without a word: end of input is all that the driver hears."""
     code = f"""

@@ -228,11 +228,13 @@ def test_a_wrong_plan_is_one_line_of_usage(driver):
 
 def test_plans_do_what_they_say(driver):
     d = driver("mq", 3)
+    fds = len(os.listdir(f"/proc/{d.status()['actors'][2]['pid']}/fd"))
     r = held(d, d.run(rounds=4, plan={"actors": [
         {"ids": [0], "do": ["send", "timedsend"], "ops": 40, "size": [24, 64], "prio": 2, "timeout_ns": [0, 1000]},
         {"ids": [1], "do": ["receive"]},
         {"ids": [2], "do": ["getattr", "open"], "seq": True, "ops": 7}]}), 4)
     assert r["okay"] >= 4 * (40 + 40 + 7 * 2)
+    assert len(os.listdir(f"/proc/{d.status()['actors'][2]['pid']}/fd")) == fds, "what a unit opens it closes"
     d.open("e")
     r = d.run(on="e", rounds=1, ops=30, plan={"actors": [{"ids": [0], "do": ["receive"]}, {"ids": [1], "do":
         ["send"], "ops": 0}]})
@@ -252,20 +254,26 @@ def test_unbalanced_plans_come_to_rest_and_are_judged(driver):
 
 
 def test_a_full_log_ends_the_round(driver):
-    """A sender that only ever hears EAGAIN, until there is no more room to write it down."""
-    d = driver("mq")
-    d.close("o")
-    d.open("o", nonblock=1, maxmsg=2)
-    d.actors(2)
-    r = d.run(rounds=2, plan={"actors": [{"ids": [0], "do": ["send"], "ops": 16384}]}, timeout=60)
-    assert r["rounds"] == 2 and not r["violated"] and r["fail"] > 60_000
+    """More operations than there is room to write down: what is written is judged."""
+    d = driver("mq", 2)
+    plan = {"actors": [{"ids": [0], "do": ["getattr"] * 8, "ops": 16384, "seq": True}]}
+    r = held(d, d.run(rounds=2, timeout=60, plan=plan), 2)
+    assert 2 * 65_000 < r["okay"] <= 2 * 65_536
     held(d, d.run(rounds=2, ops=20), 2)
 
 
 def test_reads_larger_than_a_log(driver):
     d = driver("pipe", 2)
-    held(d, d.run(rounds=2, plan={"actors": [{"ids": [0], "do": ["write"], "ops": 50, "size": [24, 100_000]},
-                                             {"ids": [1], "do": ["read"], "size": 1 << 20}]}), 2)
+    r = held(d, d.run(rounds=2, plan={"actors": [{"ids": [0], "do": ["write"], "ops": 50, "size": [24, 100_000]},
+                                                 {"ids": [1], "do": ["read"], "size": 1 << 20}]}), 2)
+    assert r["fail"] == 0, "nobody had to be woken"
+
+
+def test_whoever_only_fails_does_not_hold_up_the_round(driver):
+    """A sender with a time-out, to a full queue: it would try again until its log is full."""
+    d = driver("mq", 2)
+    r = d.run(rounds=2, plan={"actors": [{"ids": [0], "do": ["timedsend"], "ops": 20, "timeout_ns": 20_000}]})
+    assert r["rounds"] == 2 and not r["violated"] and 0 < r["fail"] < 60_000, r
 
 
 def test_the_seed_decides_the_draws(driver):
@@ -288,7 +296,7 @@ def test_a_start_that_is_far_costs_nothing_and_can_be_called_off(driver):
     busy = cpu(a["pid"] for a in d.status()["actors"])
     seen = len(d.events)
     d.wait_event("tick", since=seen)
-    assert cpu(a["pid"] for a in d.status()["actors"]) - busy < 0.3
+    assert cpu(a["pid"] for a in d.status()["actors"]) - busy < 0.08
     d.request("cancel", target=p.id)
     assert p.ok()["canceled"] is True
 
@@ -340,7 +348,9 @@ def test_histories_of_violated_rounds_are_kept(driver, tmp_path):
 
 def test_memory_of_rounds_is_given_back(driver):
     d = driver("mq", 4)
-    held(d, d.run(rounds=3, ops=4000))
-    pages = sum(int(line.split()[1]) for p in (d.pid, *(a["pid"] for a in d.status()["actors"]))
-                for line in open(f"/proc/{p}/smaps_rollup") if line.startswith(("Shared_Dirty", "Private_Dirty")))
-    assert pages < 4000, f"{pages} KiB are dirty after the run"
+    held(d, d.run(rounds=3, ops=16000))
+    kib = 0
+    for pid in (d.pid, *(a["pid"] for a in d.status()["actors"])):
+        with open(f"/proc/{pid}/smaps_rollup") as f:
+            kib += sum(int(line.split()[1]) for line in f if line.startswith("Pss_Shmem"))
+    assert kib < 500, f"{kib} KiB of histories after the run"
