@@ -3,6 +3,8 @@
 import ast
 import re
 
+import pytest
+
 from suite.catalogue import HERE, KINDS, LEVELS, catalogue
 
 ID = re.compile(r"^[A-Z][A-Z0-9]*-[0-9]{2}$")
@@ -50,7 +52,9 @@ def test_every_rule_speaks_for_one_clause():
 
 def test_the_judges_rules_and_the_clauses_rules_are_the_same():
     """A rule that no clause claims would be a violation of nothing; the exceptions give no verdict, or are errno names."""
-    sources = (HERE.parent / "core" / "check").glob("*.c")
+    sources = list((HERE.parent / "core" / "check").glob("*.c"))
+    if not sources:
+        pytest.skip("no source tree around these suites")
     judged = {r for path in sources for r in re.findall(r'"([A-Z]{4,})"', path.read_text())}
     judged -= {"LOGS", "MEMORY", "MODEL", "MUDDLED", "RECORDS", "EOWNERDEAD"}
     claimed = {r for c in catalogue().values() for r in c.rules}

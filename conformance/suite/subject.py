@@ -101,17 +101,17 @@ class Subject(Driver):
 
     def finish(self, p: Pending, what: str, timeout: float = LIVE_S) -> Result:
         """The result of a call that has nothing left to wait for. Asleep all the same after `timeout`: stuck."""
-        for patience in (timeout, 3 * LIVE_S):
+        for patience, judged in ((timeout, ("blocked",)), (2 * LIVE_S, ("blocked", "running"))):
             try:
                 return p.result(patience)
             except DriverError as e:
                 if e.kind != "timeout" or p.done():
                     raise
-            seen = [f"actor {a['id']} in {a.get('in', a.get('f', '?'))}" for a in self.status()["actors"]
-                    if a["is"] == "blocked"]
+            seen = [f"actor {a['id']} {a['is']} in {a.get('in', a.get('f', '?'))}" for a in self.status()["actors"]
+                    if a["is"] in judged]
             if seen and not p.done():
-                raise AssertionError(f"{what} has not returned {timeout:g} s after it could; asleep: {', '.join(seen)}")
-        raise Unknown(f"{what} has not returned, and nobody is seen asleep")
+                raise AssertionError(f"{what} has not returned {patience:g} s after it could: {', '.join(seen)}")
+        raise Unknown(f"{what} has not returned, and nobody is seen in it")
 
     # verbs of judgement
     def asleep(self, *pending: tuple[int, Pending]) -> None:
