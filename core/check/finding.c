@@ -23,7 +23,9 @@ static bool make_times(struct pl_case *c)
 	m = c->time && c->whose ? pl_merge_new(c, false) : NULL;
 	if (!m) {
 		free(c->time);
+		free(c->whose);
 		c->time = NULL;
+		c->whose = NULL;
 		c->nomem = true;
 		return false;
 	}
