@@ -43,8 +43,9 @@ struct pl_verdict {
 	/* what stands behind a verdict */
 	uint64_t ops;	  /* operations with a result */
 	uint64_t pending; /* operations with none: their actor died in them */
-	uint64_t ordered; /* adjacent pairs (by invoke stamp, of different actors) ordered in real
-			     time */
+	uint64_t
+		ordered; /* operations that began after a further one of another actor had ended: the
+			     edges of real-time order. 0: everything overlapped, order proves nothing */
 	uint64_t short_ops, overlapped; /* operations under 20 us; those begun while another actor's
 					   was in flight */
 	uint64_t failed;		/* operations that returned -1 */

@@ -121,7 +121,7 @@ static int64_t percentile(const struct pl_verdict *v, int per_mille)
 static void print_stats(const struct pl_verdict *v)
 {
 	printf("  operations %" PRIu64 " (failed %" PRIu64 ", without result %" PRIu64
-	       "), bytes taken %" PRIu64 "\n  neighbours ordered in time %" PRIu64
+	       "), bytes taken %" PRIu64 "\n  begun after another actor's had ended %" PRIu64
 	       ", under 20 us %" PRIu64 ", of those overlapping %" PRIu64
 	       "\n  latency ns p50 %" PRId64 " p99 %" PRId64 " p99.9 %" PRId64 "\n",
 		v->ops, v->failed, v->pending, v->bytes, v->ordered, v->short_ops, v->overlapped,

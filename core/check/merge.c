@@ -28,6 +28,7 @@ struct stream {
 	uint32_t batch; /* in a shared instant: rank of the first begin of it, */
 	uint32_t nth;	/* and how many of those have ended */
 	uint32_t open;	/* operations begun and not ended */
+	uint64_t after; /* the end of another actor's that its last operation began after */
 };
 
 /* Of the tournament: who lost at this place, and with which key. */
@@ -49,7 +50,9 @@ struct pl_merge {
 	int who;
 	int64_t instant;
 	struct cursor look;
-	int last_begun;
+	uint64_t ends;	    /* counted */
+	uint64_t latest[2]; /* the last end of all, and the last one of another actor than that; */
+	int of[2];	    /* whose they are */
 };
 
 enum {
@@ -180,7 +183,7 @@ struct pl_merge *pl_merge_new(struct pl_case *c, bool stats)
 		size *= 2;
 	if (!m)
 		return NULL;
-	*m = (struct pl_merge){ .c = c, .size = size, .stats = stats, .last_begun = -1 };
+	*m = (struct pl_merge){ .c = c, .size = size, .stats = stats, .of = { -1, -1 } };
 	m->s = calloc((size_t)c->nactors + 1, sizeof *m->s);
 	m->key = malloc(size * sizeof *m->key);
 	m->loser = calloc(size, sizeof *m->loser);
@@ -217,9 +220,10 @@ static void count_begin(struct pl_merge *m, int who, const struct pl_rec *r)
 	struct pl_verdict *v = m->c->v;
 	struct stream *s = &m->s[who];
 
-	if (m->last_begun >= 0 && m->last_begun != who && m->s[m->last_begun].open == 0)
-		v->ordered++;
-	m->last_begun = who;
+	uint64_t after = m->latest[m->of[0] == who];
+
+	v->ordered += after > s->after;
+	s->after = after > s->after ? after : s->after;
 	if (r->state == PL_INVOKED)
 		v->pending++;
 	else if (r->t_return - r->t_invoke < 20000) {
@@ -236,6 +240,9 @@ static void count_end(struct pl_merge *m, int who, const struct pl_rec *r, int r
 
 	m->s[who].open--;
 	m->in_flight--;
+	if (m->of[0] != who)
+		m->latest[1] = m->latest[0], m->of[1] = m->of[0];
+	m->latest[0] = ++m->ends, m->of[0] = who;
 	v->ops++;
 	v->failed += r->state == PL_FAIL;
 	if (role == PL_TAKE && r->state == PL_OK && r->ret > 0)
