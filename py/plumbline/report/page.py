@@ -279,12 +279,20 @@ def _sentence(v: View) -> str:
     """The verdict in words, with what stands behind it."""
     word = v.run.get("verdict", "")
     tally = {o: sum(c.outcome == o for c in cells(v.records).values()) for o in OUTCOMES}
-    held = len({c for (c, _), cell in cells(v.records).items() if cell.outcome == "held"})
+    outcomes: dict[str, set[str]] = {}
+    for (clause, _), cell in cells(v.records).items():
+        outcomes.setdefault(clause, set()).add(cell.outcome)
+    held = sum("held" in o <= {"held", "skipped"} for o in outcomes.values())  # wherever they could be tried
     rounds = sum(k.get("judged") or 0 for k in v.kinds)
     load = f"{plural(rounds, 'round')} under load" if rounds else ""
     basis = " and ".join(filter(None, [f"{plural(held, 'clause')}" if held else "", load]))
-    against = list(
-        dict.fromkeys(f"{f.get('clause') or f.get('rule')} ({f['label']})" for f in v.findings if not f["foreseen"])
+    against, known = (
+        list(
+            dict.fromkeys(
+                f"{f.get('clause') or f.get('rule')} ({f['label']})" for f in v.findings if f["foreseen"] == x
+            )
+        )
+        for x in (False, True)
     )
     if word == "violated":
         names = ", ".join(against[:6]) + (f" and {len(against) - 6} more" if len(against) > 6 else "")
@@ -292,6 +300,12 @@ def _sentence(v: View) -> str:
         hung = f"{plural(len(hangs), 'driver')} hung under load." if hangs else ""
         text = " ".join(
             filter(None, [f"{plural(len(against), 'promise')} violated: {names}." if against else "", hung])
+        )
+    elif word == "held" and known:
+        text = (
+            f"Nothing unexpected: {basis} {'holds' if held + rounds == 1 else 'hold'}."
+            if basis
+            else "Nothing unexpected."
         )
     elif word == "held":
         text = f"Every promise that could be tried here holds: {basis or 'all'}."
@@ -307,12 +321,8 @@ def _sentence(v: View) -> str:
         )
     else:
         text = "Inconclusive: some claims could be neither confirmed nor refuted."
-    foreseen = sum(f["foreseen"] for f in v.findings)
-    return (
-        text
-        + (f" {plural(foreseen, 'violation')} {'was' if foreseen == 1 else 'were'} expected." if foreseen else "")
-        + (f" {tally['skipped']} skipped." if tally["skipped"] else "")
-    )
+    text += f" Violated as expected: {', '.join(known)}." if known else ""
+    return text + (f" {tally['skipped']} skipped." if tally["skipped"] else "")
 
 
 def render(v: View) -> str:
@@ -334,6 +344,7 @@ def render(v: View) -> str:
         version=__version__,
         outcomes=OUTCOMES,
         marks=MARKS,
+        expected=sum(c.outcome == "violated" and not c.speaker.counts_against for c in cells(v.records).values()),
         totals=_totals(v),
         rate=svg.bars(rate) if rate else "",
         latency=svg.latencies(lat),
