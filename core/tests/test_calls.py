@@ -117,13 +117,16 @@ def test_threads_close_what_they_share_only_once(driver):
     d.actors(2, "thread")
     p = d.start(1, "read", "held", size=64)
     assert d.wait_blocked(1), "this one will hear of all that follows later than the other"
+    d.open("low")  # takes lower numbers, and frees them again, so that the other's will differ
     d.close("o")
-    d.open("o")
-    assert d.call(0, "write", "o", size=64).ret == 64
+    d.open("new")
+    d.close("low")
+    assert d.call(0, "write", "new", size=64).ret == 64
     d.call(0, "write", "held", size=64)
     assert p.result().ret == 64
-    assert d.call(1, "getsize", "o").ret > 0, "now it has heard"
-    assert d.call(0, "write", "o", size=64).ret == 64
+    assert d.call(1, "getsize", "new").ret > 0, "now it has heard"
+    assert d.call(0, "write", "new", size=64).ret == 64
+    d.open("o")
 
 
 def test_descriptors_named_by_as(driver):

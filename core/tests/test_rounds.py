@@ -266,7 +266,7 @@ def test_reads_larger_than_a_log(driver):
     d = driver("pipe", 2)
     r = held(d, d.run(rounds=2, plan={"actors": [{"ids": [0], "do": ["write"], "ops": 50, "size": [24, 100_000]},
                                                  {"ids": [1], "do": ["read"], "size": 1 << 20}]}), 2)
-    assert r["fail"] == 0, "nobody had to be woken"
+    assert r["bytes"] > 2_000_000, "the reader read; it was not the drain"
 
 
 def test_whoever_only_fails_does_not_hold_up_the_round(driver):
