@@ -117,10 +117,13 @@ def test_threads_close_what_they_share_only_once(driver):
     d.actors(2, "thread")
     p = d.start(1, "read", "held", size=64)
     assert d.wait_blocked(1), "this one will hear of all that follows later than the other"
-    d.open("low")  # takes lower numbers, and frees them again, so that the other's will differ
+    low = ["a", "b", "c", "d"]
+    for name in low:  # lower numbers, free again when the other thread opens: it will get these
+        d.call(0, "dup", "held.r", as_=name)
     d.close("o")
     d.open("new")
-    d.close("low")
+    for name in low:
+        d.call(0, "close", name)
     assert d.call(0, "write", "new", size=64).ret == 64
     d.call(0, "write", "held", size=64)
     assert p.result().ret == 64
