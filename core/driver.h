@@ -48,6 +48,8 @@ enum pl_cap {
 	PL_FDPASS = 1 << 15,  /* carries descriptors */
 	PL_PERSIST = 1 << 16, /* contents outlive every process */
 	PL_THREADS = 1 << 17, /* actors of kind thread make sense */
+	PL_INHERIT = 1 << 18, /* a lock that lends its owner its waiters' priority: the kernel knows the
+				 owner, and ends waits on a dead one as it sees fit unless it is robust */
 };
 
 /* What an operation does, in words that every checker, drain and generic suite understands. */

@@ -111,21 +111,15 @@ static long op_fork(struct pl_obj *o, const struct pl_args *a, struct pl_result 
 	return pl_ret(WIFEXITED(status) ? WEXITSTATUS(status) : EINTR);
 }
 
+#define CAPS (PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS)
+
 static const struct pl_variant variants[] = {
-	[NORMAL] = { "normal", PL_MODEL_LOCK,
-		PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS },
-	[ERRORCHECK] = { "errorcheck", PL_MODEL_LOCK,
-		PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS },
-	[RECURSIVE] = { "recursive", PL_MODEL_LOCK,
-		PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS },
-	[ROBUST] = { "robust", PL_MODEL_LOCK,
-		PL_LOCK | PL_ROBUST | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT |
-			PL_THREADS },
-	[PI] = { "pi", PL_MODEL_LOCK,
-		PL_LOCK | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT | PL_THREADS },
-	[ROBUST_PI] = { "robust-pi", PL_MODEL_LOCK,
-		PL_LOCK | PL_ROBUST | PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_TIMEOUT |
-			PL_THREADS },
+	[NORMAL] = { "normal", PL_MODEL_LOCK, CAPS },
+	[ERRORCHECK] = { "errorcheck", PL_MODEL_LOCK, CAPS },
+	[RECURSIVE] = { "recursive", PL_MODEL_LOCK, CAPS },
+	[ROBUST] = { "robust", PL_MODEL_LOCK, CAPS | PL_ROBUST },
+	[PI] = { "pi", PL_MODEL_LOCK, CAPS | PL_INHERIT },
+	[ROBUST_PI] = { "robust-pi", PL_MODEL_LOCK, CAPS | PL_ROBUST | PL_INHERIT },
 	{ 0 },
 };
 

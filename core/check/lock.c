@@ -9,15 +9,17 @@
  * deaths, sound with them.
  *
  *   OVERLAP      two actors certainly held the lock at once
- *   COUNTER      two sections saw the same guarded value, or a later one an older value: an update
- * was lost INSIDE       an acquirer saw the guarded pair torn although nobody had died BADBUSY
- * EBUSY or ETIMEDOUT although nobody could hold the lock at any moment of the call BADDEADLK
- * EDEADLK to an actor that did not hold the lock BADEPERM     an unlock failed with EPERM in the
- * hands of the holder FREEUNHELD   an unlock succeeded in the hands of an actor that did not hold
- * (robust locks only) DEADNONE     the holder died, and the next owner was not told DEADFALSE
- * EOWNERDEAD although nobody who could hold the lock had died DEADTWICE    more owners were told of
- * a death than possible holders died DEADHOLDER   the holder of a lock that is not robust died, and
- * another acquired the lock NOTRECOV     acquired after it had been released without repair
+ *   COUNTER      two sections saw the same guarded value, or a later one an older value: an update was lost
+ *   INSIDE       an acquirer saw the guarded pair torn although nobody had died
+ *   BADBUSY      EBUSY or ETIMEDOUT although nobody could hold the lock at any moment of the call
+ *   BADDEADLK    EDEADLK to an actor that did not hold the lock
+ *   BADEPERM     an unlock failed with EPERM in the hands of the holder
+ *   FREEUNHELD   an unlock succeeded in the hands of an actor that did not hold (robust locks only)
+ *   DEADNONE     the holder died, and the next owner was not told
+ *   DEADFALSE    EOWNERDEAD although nobody who could hold the lock had died
+ *   DEADTWICE    more owners were told of a death than possible holders died
+ *   DEADHOLDER   the holder of a lock that is not robust died, and another acquired the lock
+ *   NOTRECOV     acquired after it had been released without repair
  *   BADNOTRECOV  ENOTRECOVERABLE although no owner had released it without repair
  */
 #include "lock.h"
@@ -129,6 +131,8 @@ static void read_event(struct pl_lock_round *l, const struct pl_event *e)
 {
 	struct pl_lock_holder *h = &l->h[e->who];
 
+	if (e->t >= l->cut)
+		return;
 	if (e->kind == PL_EV_KILLED)
 		h->killed = e->rank;
 	else if (e->kind == PL_EV_REAPED)
@@ -164,7 +168,7 @@ static void bury(struct pl_lock_round *l, int who)
 	s = &l->s[h->section];
 	s->u_inv = h->killed;
 	s->u_ret = until;
-	s->died = l->c->actor[who].dead;
+	s->died = l->c->actor[who].dead && l->cut == INT64_MAX;
 	if (in == PL_REPAIR)
 		s->doubt = 1;
 	if (in == PL_RELEASE && h->depth == 1) {
@@ -201,11 +205,16 @@ static void order_ties(struct pl_lock_round *l)
 	free(rank);
 }
 
+/* A lock with priority inheritance that is not robust promises nothing once an actor has died that may have held
+ * it: Linux hands it over, glibc ends its waiters by an assertion or puts them to sleep for ever. */
 static bool lock_new(struct pl_lock_round *l, struct pl_case *c)
 {
+	bool void_by_death = (c->head->caps & (PL_INHERIT | PL_ROBUST)) == PL_INHERIT;
 	size_t n = (size_t)c->nrecs + 1;
 
-	*l = (struct pl_lock_round){ .c = c, .robust = c->head->caps & PL_ROBUST };
+	*l = (struct pl_lock_round){
+		.c = c, .robust = c->head->caps & PL_ROBUST, .cut = INT64_MAX
+	};
 	l->s = malloc(n * sizeof *l->s);
 	l->busy = malloc(n * sizeof *l->busy);
 	l->lost = malloc(n * sizeof *l->lost);
@@ -215,6 +224,8 @@ static bool lock_new(struct pl_lock_round *l, struct pl_case *c)
 		if (l->h)
 			l->h[i].killed = l->h[i].reaped = PL_NEVER;
 		l->ndead += c->actor[i].dead;
+		if (void_by_death && c->actor[i].dead && c->actor[i].t_kill < l->cut)
+			l->cut = c->actor[i].t_kill;
 	}
 	return l->s && l->busy && l->lost && l->m && l->h;
 }

@@ -43,6 +43,7 @@ struct pl_lock_round {
 	struct pl_lock_holder *h;
 	uint32_t n, nbusy, nlost, nm, ndead;
 	int64_t last; /* when the last section's acquire ended */
+	int64_t cut;  /* what ends from here on is not judged */
 	bool robust, ties;
 	bool muddled; /* somebody released what he did not hold: counters and frees prove nothing */
 };

@@ -64,7 +64,8 @@ static const struct name caps[] = { { PL_STREAM, "stream" }, { PL_DATAGRAM, "dat
 	{ PL_POLL, "poll" }, { PL_MULTI_READER, "multi_reader" },
 	{ PL_MULTI_WRITER, "multi_writer" }, { PL_LOCK, "lock" }, { PL_COUNTER, "counter" },
 	{ PL_ROBUST, "robust" }, { PL_NOTIFY, "notify" }, { PL_FDPASS, "fdpass" },
-	{ PL_PERSIST, "persist" }, { PL_THREADS, "threads" }, { 0, NULL } };
+	{ PL_PERSIST, "persist" }, { PL_THREADS, "threads" },
+	{ PL_INHERIT, "inherit" }, { 0, NULL } };
 
 static const struct name limits[] = { { EMFILE, "RLIMIT_NOFILE" }, { ENFILE, "fs.file-max" },
 	{ ENOMEM, "memory" }, { EAGAIN, "RLIMIT_NPROC" }, { 0, NULL } };

@@ -15,6 +15,8 @@ struct look {
 	uint32_t in_op[PL_ACTORS_MAX];
 };
 
+/* glibc puts the waiters of a PI mutex that is not robust to sleep for ever on a word of their own stack once its
+ * owner is dead. Nothing can be said of such a wait, only that it has no end. */
 static bool in_its_call(const struct pl_slot *s, const struct pl_sight *v)
 {
 	if (pl_rung() != RUNG_SYSCALL)
@@ -25,9 +27,9 @@ static bool in_its_call(const struct pl_slot *s, const struct pl_sight *v)
 		      : v->arg0 == (uint64_t)s->fd;
 }
 
-/* Is every participant parked, dead, or asleep in its call on its object with nothing to end the
- * wait? */
-static bool look(struct look *l)
+/* Is every participant parked, dead, or asleep in its call on its object (or, if told so, on anything) with nothing
+ * to end the wait? */
+static bool look(struct look *l, bool anywhere)
 {
 	unsigned i;
 
@@ -42,7 +44,7 @@ static bool look(struct look *l)
 		if (!(l->in_op[i] & 1) || s->timed || c->actor[i].dying || c->actor[i].stopped)
 			return false;
 		if (pl_observe(c->actor[i].pid, s->tid, &v) < 0 || v.state != 'S' ||
-			!in_its_call(s, &v))
+			!(anywhere || in_its_call(s, &v)))
 			return false;
 		if (atomic_load(&s->in_op) != l->in_op[i])
 			return false;
@@ -124,10 +126,23 @@ void pl_rest_give_up(void)
 	pl_event("slow", json_pack("{siso}", "round", (int)c->shared->round, "actors", ids));
 }
 
+/* Two looks that agree, the second begun after the first was complete, and nothing done in between. */
+static bool twice(struct look *first, bool anywhere, uint64_t done_before)
+{
+	struct look second = { 0 };
+	uint64_t done, okay, fail, bytes;
+
+	if (!look(first, anywhere) || !look(&second, anywhere) ||
+		memcmp(first, &second, sizeof second))
+		return false;
+	pl_run_totals(&done, &okay, &fail, &bytes);
+	return done == done_before;
+}
+
 void pl_rest_watch(int64_t now)
 {
 	struct pl_run *j = c->job;
-	struct look first = { 0 }, second = { 0 };
+	struct look first = { 0 };
 	uint64_t done, okay, fail, bytes;
 	int64_t most = j->for_ns * 4 > 1000000000 ? j->for_ns * 4 : 1000000000;
 
@@ -149,9 +164,8 @@ void pl_rest_watch(int64_t now)
 	}
 	if (pl_rung() == RUNG_NONE && now - j->moved > PL_BLIND_NS && now > c->shared->start_at)
 		return at_rest(&first); /* nobody is said to sleep: no claim of liveness */
-	if (look(&first) && look(&second) && !memcmp(&first, &second, sizeof first)) {
-		pl_run_totals(&okay, &fail, &bytes, &bytes);
-		if (okay == done)
-			at_rest(&second);
-	}
+	if (twice(&first, false, done))
+		return at_rest(&first);
+	if (j->mourned && now - j->moved > PL_BLIND_NS && twice(&first, true, done))
+		at_rest(&(struct look){ 0 }); /* after a death: no claim either */
 }

@@ -114,6 +114,7 @@ static void deal(void)
 	atomic_store(&s->stop, 0);
 	atomic_store(&s->running, n);
 	s->drained = 0;
+	c->job->mourned = false;
 	s->start_at = pl_now() + 20000 + 8000 * (int64_t)n;
 	if (c->job->start_at > s->start_at)
 		s->start_at = c->job->start_at;
@@ -299,6 +300,7 @@ void pl_round_died(unsigned id, int64_t when)
 	if (j->stage == GATHER)
 		return pl_round_try();
 	j->killed++;
+	j->mourned = true;
 	j->spoilt = c->shared->model == PL_MODEL_LOCK;
 	if (j->stage == CHECK)
 		return;

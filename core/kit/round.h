@@ -32,6 +32,7 @@ struct pl_run {
 	int64_t for_ns, begun, start_at;
 	enum stage_of_round stage;
 	bool cancel, spoilt, dirty, cleaning;
+	bool mourned; /* somebody died in this round */
 	int64_t round_begun, stage_begun, work_ended, due, clean_from;
 	uint64_t last_count, last_okay;
 	int64_t fruit; /* when an operation was last seen to have succeeded */

@@ -18,7 +18,7 @@ EVENTS = frozenset("hello state tick violation actor slow bye".split())
 ROLES = frozenset("none put take observe acquire release repair wake".split())
 CAPS = frozenset(
     "stream datagram priority names anonymous blocking nonblock timeout poll multi_reader multi_writer "
-    "lock counter robust notify fdpass persist threads".split()
+    "lock counter robust notify fdpass persist threads inherit".split()
 )
 ERRNO_NAMES = frozenset(errno.errorcode.values()) | {"ENOTSUP", "EOPNOTSUPP", "EWOULDBLOCK", "EAGAIN", "EDEADLOCK"}
 
