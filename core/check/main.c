@@ -287,12 +287,8 @@ static bool same_round(const struct pl_log *a, const struct pl_log *b)
 }
 
 /* The mapping is read-only: another model needs another header. */
-static void override(struct pl_log *l, int model)
+static void override(struct pl_log *l, struct pl_hist_head *h, int model)
 {
-	struct pl_hist_head *h = malloc(sizeof *h);
-
-	if (!h)
-		return;
 	*h = *l->head;
 	h->model = (uint32_t)model;
 	l->head = h;
@@ -312,17 +308,18 @@ static int worse(int a, int b)
 static int run(char **files, int nfiles, const struct options *o)
 {
 	struct pl_log *logs = calloc((size_t)nfiles, sizeof *logs);
+	struct pl_hist_head *heads = calloc((size_t)nfiles, sizeof *heads);
 	int n = 0, code = HELD;
 	char why[160];
 
-	for (int i = 0; logs && i < nfiles; i++) {
+	for (int i = 0; logs && heads && i < nfiles; i++) {
 		if (pl_file_map(files[i], &logs[n], why, sizeof why) < 0) {
 			(void)fprintf(stderr, "plumb-check: %s: %s\n", files[i], why);
 			code = BROKEN;
 			continue;
 		}
 		if (o->model >= 0)
-			override(&logs[n], o->model);
+			override(&logs[n], &heads[n], o->model);
 		n++;
 	}
 	if (logs)
@@ -334,6 +331,7 @@ static int run(char **files, int nfiles, const struct options *o)
 			code, o->export ? export(logs + i, end - i) : judge(logs + i, end - i, o));
 	}
 	free(logs);
+	free(heads);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		(void)fprintf(stderr, "plumb-check: standard output: %s\n", strerror(errno));
 		return BROKEN;
