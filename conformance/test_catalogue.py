@@ -51,12 +51,13 @@ def test_every_rule_speaks_for_one_clause():
 
 
 def test_the_judges_rules_and_the_clauses_rules_are_the_same():
-    """A rule that no clause claims would be a violation of nothing; the exceptions give no verdict, or are errno names."""
+    """A rule that no clause claims would be a violation of nothing; the exceptions give no verdict, or hold of any call."""
     sources = list((HERE.parent / "core" / "check").glob("*.c"))
     if not sources:
         pytest.skip("no source tree around these suites")
     judged = {r for path in sources for r in re.findall(r'"([A-Z]{4,})"', path.read_text())}
-    judged -= {"LOGS", "MEMORY", "MODEL", "MUDDLED", "RECORDS", "EOWNERDEAD"}
+    judged = {r for r in judged if not r.startswith("SIG")}
+    judged -= {"LOGS", "MEMORY", "MODEL", "MUDDLED", "RECORDS", "EOWNERDEAD", "CRASH"}
     claimed = {r for c in catalogue().values() for r in c.rules}
     assert claimed == judged, f"no clause: {sorted(judged - claimed)}; no judge: {sorted(claimed - judged)}"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * From logs to a verdict: load, hand to the model's checker, ask for lost wake-ups.
+ * From logs to a verdict: load, hand to the model's checker, ask for lost wake-ups and for crashes.
  */
 #include "internal.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,54 @@ void pl_check_none(struct pl_case *c)
 	pl_merge_free(m);
 }
 
+/* What a process brings upon itself; SIGKILL may be the machine's own need. */
+static const char *own_signal(int status)
+{
+	switch (status & 0x7f) {
+	case SIGABRT:
+		return "SIGABRT";
+	case SIGSEGV:
+		return "SIGSEGV";
+	case SIGBUS:
+		return "SIGBUS";
+	case SIGILL:
+		return "SIGILL";
+	case SIGFPE:
+		return "SIGFPE";
+	default:
+		return NULL;
+	}
+}
+
+/* CRASH: an actor died of itself, in a call. An inheriting lock that is not robust may do that once another has
+ * died (lock.c); one that died elsewhere has met a fault of the harness, or of what an earlier call did to it. */
+static void check_crashes(struct pl_case *c)
+{
+	bool void_by_death = (c->head->caps & (PL_INHERIT | PL_ROBUST)) == PL_INHERIT;
+
+	for (uint64_t i = 0; i < c->control->n; i++) {
+		const struct pl_rec *reap = &c->control->rec[i];
+		int who = reap->op == PL_OP_REAP ? pl_actor_by_id(c, reap->token) : -1, dead = 0;
+		const char *name = who >= 0 ? own_signal((int)reap->ret) : NULL;
+		const struct pl_actor *a = name ? &c->actor[who] : NULL;
+		const struct pl_rec *last = a && a->n > 0 ? &a->rec[a->n - 1] : NULL;
+
+		for (int k = 0; k < c->nactors; k++)
+			dead += c->actor[k].dead;
+		if (!a || (void_by_death && dead > 1))
+			continue;
+		if (!last || last->state != PL_INVOKED || last->t_return != 0) {
+			pl_unknown(c, "CRASH", "an actor died of itself outside of its calls");
+			continue;
+		}
+		if (!pl_find(c, "CRASH", -1, "actor %d died of %s in its %s", a->id, name,
+			    pl_say_op(c, pl_ref(c, who, last))))
+			continue;
+		pl_witness(c, pl_ref(c, who, last));
+		pl_witness_control(c, reap);
+	}
+}
+
 void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, struct pl_verdict *ret)
 {
 	struct pl_case c = { .v = ret, .clock_error = clock_error_ns };
@@ -44,6 +93,8 @@ void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, stru
 			pl_unknown(&c, "MODEL", "the history's model is not known here");
 		if (ret->outcome != PL_VIOLATED && !c.broken && !c.nomem)
 			pl_check_liveness(&c);
+		if (!c.broken && !c.nomem)
+			check_crashes(&c);
 		if (c.broken || c.nomem) {
 			ret->outcome = PL_HELD;
 			ret->nwit = 0;

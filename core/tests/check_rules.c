@@ -5,6 +5,8 @@
  */
 #include "check_rules.h"
 
+#include <signal.h>
+
 static struct round *fresh(int64_t began)
 {
 	struct round *b = b_new(PL_MODEL_FIFO, 2);
@@ -238,6 +240,32 @@ RULE(LOSTWAKE)
 	green(asleep(0, true), "LOSTWAKE");
 	cr_expect_eq(
 		b_check(b, 0)->outcome, PL_UNKNOWN, "sleep seen by the state letter is no proof");
+	free(b);
+}
+
+static struct round *dead_of(int status, bool in_call)
+{
+	struct round *b = b_new(PL_MODEL_FIFO, 2);
+
+	b_put(b, 0, 1, 0, 10);
+	if (in_call)
+		b_pend(b_take(b, 1, 1, 20, 0));
+	b_control(b, PL_OP_REAP, 1, 40, 40)->ret = status;
+	if (!in_call)
+		b_take(b, 0, 1, 50, 60);
+	return b;
+}
+
+RULE(CRASH)
+{
+	struct round *b = dead_of(SIGABRT, false);
+
+	red(dead_of(SIGABRT, true), "CRASH");
+	red(dead_of(SIGSEGV | 0x80, true), "CRASH"); /* with a core */
+	green(dead_of(SIGKILL, true), "CRASH");	     /* perhaps the machine's own need */
+	green(dead_of(0, true), "CRASH");
+	cr_expect_eq(
+		b_check(b, 0)->outcome, PL_UNKNOWN, "who died outside of a call: %s", b->v.text);
 	free(b);
 }
 
