@@ -166,7 +166,7 @@ static void bury(struct pl_lock_round *l, int who)
 		return;
 	}
 	s = &l->s[h->section];
-	s->u_inv = h->killed;
+	s->u_inv = l->cut == INT64_MAX ? h->killed : s->l_ret; /* cut: it may have ended at once */
 	s->u_ret = until;
 	s->died = l->c->actor[who].dead && l->cut == INT64_MAX;
 	if (in == PL_REPAIR)

@@ -283,6 +283,8 @@ void pl_lock_judge(struct pl_lock_round *l)
 	check_counter(l);
 	check_inside(l);
 	check_overlap(l);
+	if (l->cut != INT64_MAX)
+		return; /* who held or was refused is known only to the cut */
 	check_told(l);
 	check_busy(l);
 	check_lost(l);
