@@ -126,7 +126,8 @@ static void repair_end(struct pl_lock_round *l, const struct pl_event *e)
 }
 
 /* At a shared instant begins come before ends even of one actor: only ends, and deaths at the very
- * end, are in its own order. */
+ * end, are in its own order. What is under way at the cut may have taken effect or not, as if its
+ * actor had died in it. */
 static void read_event(struct pl_lock_round *l, const struct pl_event *e)
 {
 	struct pl_lock_holder *h = &l->h[e->who];
@@ -137,7 +138,8 @@ static void read_event(struct pl_lock_round *l, const struct pl_event *e)
 		h->killed = e->rank;
 	else if (e->kind == PL_EV_REAPED)
 		h->reaped = e->rank;
-	else if (e->kind == PL_EV_BEGIN && e->rec->state == PL_INVOKED)
+	else if (e->kind == PL_EV_BEGIN &&
+		 (e->rec->state == PL_INVOKED || e->rec->t_return >= l->cut))
 		h->pending = e->rec, h->pending_inv = e->rank;
 	if (e->kind != PL_EV_END)
 		return;

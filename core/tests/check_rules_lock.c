@@ -171,3 +171,27 @@ RULE(LOSTWAKE_of_a_lock)
 		(held ? green : red)(b, "LOSTWAKE");
 	}
 }
+
+/* Actor 2 is killed at 30, while 0 releases and 1 acquires: both may have come through before. */
+RULE(inheriting_lock_is_judged_until_a_death)
+{
+	for (int i = 0; i < 4; i++) {
+		struct round *b = locked(false);
+		bool robust = i == 3;
+
+		for (int k = 0; k <= b->nactors; k++)
+			b->head[k].caps |= PL_INHERIT | (robust ? PL_ROBUST : 0);
+		b_add(b, 0, B_ACQUIRE, PL_OK, 0, 5);
+		b_add(b, 0, B_RELEASE, PL_OK, i == 1 ? 40 : 10, 45);
+		b_add(b, 1, B_ACQUIRE, PL_OK, 12, i == 2 ? 50 : 20)->aux = 1;
+		b_fail(b_add(b, 2, B_ACQUIRE, PL_OK, 22, 25), EBUSY);
+		b_fail(b_add(b, 1, B_RELEASE, PL_OK, 60, 70), EPERM);
+		b_kill(b, 2, 30, 35);
+		if (i == 1)
+			red(b, "OVERLAP");
+		else if (robust)
+			red(b, "BADEPERM");
+		else
+			green(b, "BADEPERM");
+	}
+}
