@@ -75,7 +75,7 @@ build() {
 	mkdir -p "$dir"
 	exec 9>"$dir/.lock"
 	flock 9 # two runs in one tree: the second waits
-	configure "$dir" "$log" "$@"
+	configure "$dir" "$@"
 	say "building ${dir##*/}"
 	ninja -C "$dir" >"$log" 2>&1 9>&- </dev/null || {
 		grep -vE '^\[[0-9]+/[0-9]+\] (Comp|Link|Gener)' "$log" | head -60
@@ -85,8 +85,8 @@ build() {
 }
 
 configure() {
-	local dir=$1 log=$2 how
-	shift 2
+	local dir=$1 log how
+	shift
 	if [ ! -f "$dir/meson-info/meson-info.json" ]; then
 		how=(meson setup "$@" "$dir" "$root")
 	elif [ "$(cat "$dir/.home" 2>/dev/null)" != "$dir" ]; then
@@ -97,11 +97,14 @@ configure() {
 		return 0
 	fi
 	say "configuring ${dir##*/}"
+	log=$(mktemp) # not in the folder: --wipe empties that
 	"${how[@]}" >"$log" 2>&1 9>&- </dev/null || {
 		cat "$log"
+		rm -f "$log"
 		die 3 "meson could not configure; more in $dir/meson-logs/meson-log.txt"
 	}
 	sed -n '/^plumbline [0-9]/,/^Found ninja/{/^Found ninja/!p}' "$log"
+	rm -f "$log"
 	printf '%s\n' "$dir" >"$dir/.home"
 	printf '%s\n' "$*" >"$dir/.options"
 }

@@ -78,7 +78,8 @@ static int make_dirs(struct engine *e, char *path, size_t size)
 	if (e->cfg.out)
 		(void)snprintf(path, size, "%s", e->cfg.out);
 	else {
-		if (mkdir(RESULTS, 0755) < 0 && errno != EEXIST)
+		(void)snprintf(path, size, RESULTS);
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
 			return -errno;
 		(void)snprintf(path, size, RESULTS "/%s", e->run);
 	}
