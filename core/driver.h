@@ -48,8 +48,8 @@ enum pl_cap {
 	PL_FDPASS = 1 << 15,  /* carries descriptors */
 	PL_PERSIST = 1 << 16, /* contents outlive every process */
 	PL_THREADS = 1 << 17, /* actors of kind thread make sense */
-	PL_INHERIT = 1 << 18, /* a lock that lends its owner its waiters' priority: the kernel knows the
-				 owner, and ends waits on a dead one as it sees fit unless it is robust */
+	PL_INHERIT = 1 << 18, /* a lock that lends its owner its waiters' priority. Unless it is robust
+				 it promises nothing once an actor has died */
 };
 
 /* What an operation does, in words that every checker, drain and generic suite understands. */
@@ -66,12 +66,11 @@ enum pl_role {
 
 /* How an operation behaves. */
 enum pl_how {
-	PL_BLOCKS = 1 << 0, /* may sleep with no limit of time */
-	PL_TIMED = 1 << 1,  /* wants args->deadline, absolute, on CLOCK_REALTIME */
-	PL_LEVEL = 1 << 2,  /* OBSERVE that never blocks and fills result->amount and ->room */
-	PL_DRAIN =
-		1 << 3,	      /* TAKE that empties the object at the end of a round: with a deadline
-				 that    has passed if TIMED, else called only when poll(2) says POLLIN */
+	PL_BLOCKS = 1 << 0,   /* may sleep with no limit of time */
+	PL_TIMED = 1 << 1,    /* wants args->deadline, absolute, on CLOCK_REALTIME */
+	PL_LEVEL = 1 << 2,    /* OBSERVE that never blocks and fills result->amount and ->room */
+	PL_DRAIN = 1 << 3,    /* TAKE that empties the object at the end of a round: with a deadline
+				 that has passed if TIMED, else called only when poll(2) says POLLIN */
 	PL_NEWFD = 1 << 4,    /* returns a new descriptor: `as` gives it a handle */
 	PL_USER = 1 << 5,     /* may complete without entering the kernel: the kit adds fences */
 	PL_NOCANCEL = 1 << 6, /* no signal ends it: only SIGKILL of the actor does */

@@ -87,7 +87,7 @@ def test_large_writes_keep_each_writers_order(d):
     rounds_of_writes(d, PIPE_BUF + 1, 5 * PAGE, readers=1, ops=30)
 
 
-@clause("PIPE-02")
+@clause("PIPE-43", caps=("stream",))
 def test_several_readers_share_the_bytes(d):
     rounds_of_writes(d, SIZE, 3 * PAGE, readers=3, setsize=4 * PAGE, ops=60)
 

@@ -4,7 +4,9 @@
  * receiver.
  *
  * Exact for histories in which every take has a result; with takes cut off by a kill sound, and
- * exact but for "empty" results (checking.md A.2). Rules: VFRESH VREPET VFAILED VCORRUPT   values.c
+ * exact but for "empty" results. Rules:
+ *
+ *   VFRESH VREPET VFAILED VCORRUPT   values.c
  *   VORD VLOST                       order.c
  *   VWIT OVERCAP                     room.c
  */

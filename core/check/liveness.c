@@ -3,8 +3,7 @@
  * Lost wake-ups, judged at the instant at which nothing in the round moved any more.
  *
  *   LOSTWAKE  an actor slept in a take although something could be taken, in a put although there
- * was certainly room for it, in an acquire although nobody could hold the lock (hunting.md;
- * checking.md §0.6)
+ *             was certainly room for it, in an acquire although nobody could hold the lock
  *
  * Control has read the object's level and seen the sleepers, before it signalled anybody. If it saw
  * sleep only by the state letter of a process, that is no proof: unknown.
@@ -137,7 +136,7 @@ static bool lock_is_free(const struct pl_case *c, int64_t at)
 
 /* A waiter that the unlocker has woken may be killed before it takes the lock, and if the lock is taken past it in
  * the meantime nobody is woken again: seen with glibc 2.36 on Linux 6.18, robust mutexes included. No standard says
- * what becomes of the wake-up of a killed waiter, so that is no violation here; a clause of its own records it. */
+ * what becomes of the wake-up of a killed waiter, so that is no violation here. */
 static bool died_waiting(const struct pl_case *c, int64_t at)
 {
 	for (int i = 0; i < c->nactors; i++) {
@@ -146,7 +145,8 @@ static bool died_waiting(const struct pl_case *c, int64_t at)
 
 		while (last > 0 && a->rec[last - 1].state == PL_MORE)
 			last--;
-		if (a->dead && a->t_kill <= at && last > 0 && a->rec[last - 1].state == PL_INVOKED &&
+		if (a->dead && a->t_kill <= at && last > 0 &&
+			a->rec[last - 1].state == PL_INVOKED &&
 			pl_role_of(a->head, &a->rec[last - 1]) == PL_ACQUIRE)
 			return true;
 	}

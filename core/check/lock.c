@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * One lock: who held it when, and what was told of the dead (checking.md A.9).
+ * One lock: who held it when, and what was told of the dead.
  *
  * A section goes from an acquire to the release that undoes it. It certainly holds from the
  * acquire's end to the release's begin, possibly from the acquire's begin to the release's end; as
@@ -9,7 +9,8 @@
  * deaths, sound with them.
  *
  *   OVERLAP      two actors certainly held the lock at once
- *   COUNTER      two sections saw the same guarded value, or a later one an older value: an update was lost
+ *   COUNTER      two sections saw the same guarded value, or a later one an older value: an update
+ *                was lost
  *   INSIDE       an acquirer saw the guarded pair torn although nobody had died
  *   BADBUSY      EBUSY or ETIMEDOUT although nobody could hold the lock at any moment of the call
  *   BADDEADLK    EDEADLK to an actor that did not hold the lock
@@ -126,8 +127,7 @@ static void repair_end(struct pl_lock_round *l, const struct pl_event *e)
 }
 
 /* At a shared instant begins come before ends even of one actor: only ends, and deaths at the very
- * end, are in its own order. What is under way at the cut may have taken effect or not, as if its
- * actor had died in it. */
+ * end, are in its own order. */
 static void read_event(struct pl_lock_round *l, const struct pl_event *e)
 {
 	struct pl_lock_holder *h = &l->h[e->who];
@@ -138,8 +138,7 @@ static void read_event(struct pl_lock_round *l, const struct pl_event *e)
 		h->killed = e->rank;
 	else if (e->kind == PL_EV_REAPED)
 		h->reaped = e->rank;
-	else if (e->kind == PL_EV_BEGIN &&
-		 (e->rec->state == PL_INVOKED || e->rec->t_return >= l->cut))
+	else if (e->kind == PL_EV_BEGIN && e->rec->state == PL_INVOKED)
 		h->pending = e->rec, h->pending_inv = e->rank;
 	if (e->kind != PL_EV_END)
 		return;

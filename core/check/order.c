@@ -2,10 +2,10 @@
  *
  * Order inside a queue, and values that never came out.
  *
- *   VORD    a was put before b was, and b was taken before a was (checking.md A.2; Henzinger,
- * Sezgin and Vafeiadis 2013: pairs suffice, because the union of two interval orders has a cycle
- * only if it has one of two) VLOST   a value was acknowledged, the object drained to empty, and it
- * never came out
+ *   VORD    a was put before b was, and b was taken before a was. Pairs suffice: the union of two
+ *           interval orders has a cycle only if it has one of two (Henzinger, Sezgin, Vafeiadis
+ *           2013)
+ *   VLOST   a value was acknowledged, the object drained to empty, and it never came out
  *
  * An actor killed in a take may have swallowed one value: each value that had to be gone at some
  * point needs one such take that began before it.

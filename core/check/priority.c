@@ -4,13 +4,15 @@
  * queues.
  *
  * Level by level from the highest, with the segments during which something higher was certainly
- * inside covered (checking.md A.3). A take is clipped to what is left of it before order inside its
+ * inside covered. A take is clipped to what is left of it before order inside its
  * level is asked for: without that step one wrong history in 30,000 passes. Exact when every take
  * has a result, else sound.
  *
- *   VPRIO     a value was received while at each moment of the receive a higher one was certainly
- * inside VTAG VFRESH VREPET VFAILED VCORRUPT   values.c VORD VLOST order.c VWIT OVERCAP BADFULL
- * room.c
+ *   VPRIO     a value was received although a higher one was certainly inside at each moment of
+ *             the receive
+ *   VTAG VFRESH VREPET VFAILED VCORRUPT   values.c
+ *   VORD VLOST                            order.c
+ *   VWIT OVERCAP BADFULL                  room.c
  */
 #include "values.h"
 #include "segments.h"

@@ -2,10 +2,10 @@
  *
  * What "empty" and "full" say about what was certainly, or possibly, inside.
  *
- *   VWIT      an operation found the object empty although at each moment of it some value was
- * certainly inside (checking.md A.2) OVERCAP   more values were certainly inside than the object
- * holds BADFULL   a send found the object full although at each moment of it there was certainly
- * room
+ *   VWIT      an operation found the object empty although some value was certainly inside at
+ *             each moment of it
+ *   OVERCAP   more values were certainly inside than the object holds
+ *   BADFULL   a send found the object full although there was certainly room at each moment of it
  */
 #include "values.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A byte stream: pipes, FIFOs, stream sockets (checking.md A.6).
+ * A byte stream: pipes, FIFOs, stream sockets.
  *
  * Every byte names its origin, so reads that follow one another are put together again and each
  * byte is held against what was written: exact. Reads that overlap leave the order of their bytes

@@ -2,9 +2,9 @@
  *
  * Reading a round into values: one pass over the events, one hash table.
  *
- * Rules filed here, none of which needs a clock but "before it was sent" (checking.md A.1):
+ * Rules filed here, none of which needs a clock but "before it was sent":
  *   VFRESH    a payload was received that nobody sent, or before its send began
- *   VREPET   a payload was received twice
+ *   VREPET    a payload was received twice
  *   VFAILED   a payload was received although its send returned an error
  *   VTAG      a payload was received with another priority than it was sent with
  *   VCORRUPT  what was received is no payload, or has not the length that was sent

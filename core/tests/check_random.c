@@ -3,8 +3,7 @@
  * Claim: on small random histories, right ones and spoilt ones, the checkers say what brute force
  * says: never an alarm where some order of the operations explains everything, no miss where they
  * are exact, few elsewhere. Histories have deaths in mid-operation, equal stamps, empty results,
- * several priorities, nested locks. Source: checking.md A.2, A.3, A.9 and H ("0 mismatches is
- * evidence, not proof": so it stays here).
+ * several priorities, nested locks.
  */
 #include "check_oracle.h"
 

@@ -3,7 +3,7 @@
  * Claim: on random traffic through a byte pipe the stream checker never alarms when the pipe is
  * right, whatever is torn by large writes, short reads, several readers and deaths; and where it is
  * exact (one reader, no deaths, no write that others may interrupt) it notices every fault that is
- * put in. Source: checking.md A.6.
+ * put in.
  */
 #include "check_build.h"
 
