@@ -33,12 +33,16 @@ void pl_payload_fill(
 	void *buf, uint64_t seed, uint64_t token, size_t offset, size_t len, size_t total)
 {
 	unsigned char *p = buf;
+	size_t in = offset % MARK;
 
-	while (len > 0) {
-		size_t in = offset % MARK, n = MARK - in < len ? MARK - in : len;
+	for (; len > 0; in = 0) {
+		size_t n = MARK - in < len ? MARK - in : len;
 		struct mark m = mark_at(seed, token, offset - in, total);
 
-		memcpy(p, (const unsigned char *)&m + in, n);
+		if (n == MARK)
+			memcpy(p, &m, MARK); /* of a known size: no call */
+		else
+			memcpy(p, (const unsigned char *)&m + in, n);
 		p += n, offset += n, len -= n;
 	}
 }
@@ -63,7 +67,7 @@ static size_t extent_len(const unsigned char *p, size_t len, uint64_t seed, cons
 		size_t n = len - done < MARK ? len - done : MARK;
 
 		n = left - done < n ? left - done : n;
-		if (memcmp(p + done, &want, n) != 0)
+		if (n == MARK ? memcmp(p + done, &want, MARK) : memcmp(p + done, &want, n))
 			break;
 		done += n;
 	}

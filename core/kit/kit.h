@@ -66,6 +66,7 @@ struct pl_slot {
 	uint16_t op;	       /* which operation */
 	uint16_t timed;	       /* it ends by itself */
 	uint32_t rec;	       /* its record */
+	uint32_t most;	       /* records of its largest round */
 	int64_t since;
 	uint64_t numbered; /* payloads made so far: numbers never come back */
 	_Atomic uint32_t nsignals;
@@ -292,9 +293,11 @@ void pl_call_died(unsigned id);
 int64_t pl_call_timers(int64_t now); /* does what is due; the next time, or INT64_MAX */
 
 /* exec.c */
-#define PL_NO_EXEC "this target cannot start the driver's program from within: no actor of kind exec"
+#define PL_NO_EXEC                                                                                 \
+	"this target cannot start the driver's program from within: no actor of kind exec"
 bool pl_exec_works(void);
-int pl_exec_main(int argc, char **argv, const struct pl_driver *d); /* the far side of pl_actor_become() */
+int pl_exec_main(
+	int argc, char **argv, const struct pl_driver *d); /* the far side of pl_actor_become() */
 
 /* fault.c */
 void pl_req_fault(int64_t id, json_t *req);

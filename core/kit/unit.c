@@ -28,7 +28,8 @@ struct worker {
 	bool stream;
 	uint64_t key;
 	pl_sched_fn *before;
-	int32_t err; /* of the last operation */
+	int32_t err;					/* of the last operation */
+	int8_t size_at[PL_OPS_MAX], tag_at[PL_OPS_MAX]; /* by operation: which argument; -1 none */
 };
 
 static inline void bump(_Atomic uint64_t *a, uint64_t by)
@@ -66,6 +67,7 @@ static long perform(struct worker *w, const struct pl_op *op, const struct pl_ar
 	struct pl_slot *s = w->e->slot;
 	long ret;
 
+	__builtin_prefetch(rec + 3, 1);
 	if (w->before) {
 		int64_t fresh = w->before(~w->key, w->n);
 
@@ -131,15 +133,15 @@ static enum next after_failure(const struct worker *w)
 static struct pl_args args_for(
 	struct worker *w, const struct pl_op *op, const int64_t *v, size_t *ret_len)
 {
-	struct pl_args a = { 0 };
-	int i;
+	int i = w->size_at[op - w->e->ops];
+	struct pl_args a;
 
 	memcpy(a.v, v, sizeof a.v);
+	a.wait = 0;
 	a.fd = w->obj->fd[pl_end_for(w->e->drv, op)];
-	(void)pl_arg_of(op, PL_SIZE, &i);
 	*ret_len = i >= 0 ? (size_t)v[i] : 0;
 	a.len = *ret_len;
-	a.buf = pl_actor_buf(w->e, a.len + 1);
+	a.buf = a.len < w->e->buf_len ? w->e->buf : pl_actor_buf(w->e, a.len + 1);
 	return a;
 }
 
@@ -156,10 +158,9 @@ static enum next put_unit(struct worker *w, const struct pl_op *op, const int64_
 	size_t total, off = 0;
 	struct pl_args a = args_for(w, op, v, &total);
 	uint64_t token = pl_token(w->e->id, w->e->incarnation, ++w->e->slot->numbered);
+	int tag = w->tag_at[op - w->e->ops];
 	char *base = a.buf;
-	int tag;
 
-	(void)pl_arg_of(op, PL_TAG, &tag);
 	pl_payload_fill(a.buf, w->e->shared->seed, token, 0, total, total);
 	for (;;) {
 		struct pl_result r = { .tag = tag >= 0 ? (uint64_t)v[tag] : 0 };
@@ -390,6 +391,28 @@ static void drain(struct worker *w)
 	w->e->shared->drained = w->err == 0 || w->err == EAGAIN || w->err == ETIMEDOUT;
 }
 
+static void index_args(struct worker *w)
+{
+	const struct pl_op *op;
+	int size, tag;
+
+	for (op = w->e->ops; op->name; op++) {
+		(void)pl_arg_of(op, PL_SIZE, &size);
+		(void)pl_arg_of(op, PL_TAG, &tag);
+		w->size_at[op - w->e->ops] = (int8_t)size;
+		w->tag_at[op - w->e->ops] = (int8_t)tag;
+	}
+}
+
+/* How many records this round will take: as many as the largest one so far. */
+static uint32_t expected(const struct worker *w)
+{
+	uint32_t first = w->part->units * 2, most = w->e->slot->most;
+
+	most = most > first ? most : first;
+	return most < PL_RECS_MAX ? most : PL_RECS_MAX;
+}
+
 static void prepare(struct worker *w, struct pl_env *e, enum pl_stage stage)
 {
 	struct pl_shared *s = e->shared;
@@ -403,9 +426,9 @@ static void prepare(struct worker *w, struct pl_env *e, enum pl_stage stage)
 	w->obj = &e->obj[w->part->handle];
 	w->rec = pl_recs(w->head);
 	w->n = (uint32_t)__atomic_load_n(&w->head->head, __ATOMIC_RELAXED);
+	index_args(w);
 	if (stage == STAGE_WORK) /* page faults belong before the start, not into an operation */
-		(void)madvise(w->head,
-			PL_HIST_HEAD + (size_t)w->part->quota * 2 * PL_REC % (PL_RECS_MAX * PL_REC),
+		(void)madvise(w->head, PL_HIST_HEAD + (size_t)expected(w) * PL_REC,
 			23 /* MADV_POPULATE_WRITE, since Linux 5.14 */);
 }
 
@@ -423,10 +446,12 @@ static void wait_for_start(struct worker *w)
 	}
 }
 
-static void park(struct pl_env *e)
+static void park(struct pl_env *e, uint32_t records)
 {
 	uint64_t ring = 1;
 
+	if (records > e->slot->most)
+		e->slot->most = records;
 	atomic_store(&e->slot->phase, PHASE_PARKED);
 	if (!atomic_exchange(&e->slot->parked, 1) && atomic_fetch_sub(&e->shared->running, 1) == 1)
 		(void)raw_write(e->bell, &ring, sizeof ring);
@@ -461,6 +486,6 @@ void pl_actor_stages(struct pl_env *e, uint32_t seen)
 			w.last = pl_now();
 			drain(&w);
 		}
-		park(e);
+		park(e, w.n);
 	}
 }
