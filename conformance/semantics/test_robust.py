@@ -67,7 +67,7 @@ def first(d, waits, what="one of the waiters of a free mutex"):
     while not (ready := [a for a, p in waits.items() if p.done()]) and time.monotonic() < deadline:
         next(iter(waits.values())).wait(0.01)
     actor = ready[0] if ready else next(iter(waits))
-    return actor, d.finish(waits.pop(actor), what, timeout=0.1)
+    return actor, d.finish(waits.pop(actor), what, timeout=0.1, waited=0 if ready else LIVE_S)
 
 
 @clause("MTX-12", caps=("robust",))

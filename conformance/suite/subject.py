@@ -99,19 +99,26 @@ class Subject(Driver):
         assert r.ret >= 0, f"{f} by actor {actor} gave {said(r)} where it must succeed"
         return r
 
-    def finish(self, p: Pending, what: str, timeout: float = LIVE_S) -> Result:
-        """The result of a call that has nothing left to wait for. Asleep all the same after `timeout`: stuck."""
+    def finish(self, p: Pending, what: str, timeout: float = LIVE_S, waited: float = 0) -> Result:
+        """The result of a call that has nothing left to wait for, and has had `waited` seconds. Asleep all the same after
+        `timeout` more: stuck."""
         for patience, judged in ((timeout, ("blocked",)), (2 * LIVE_S, ("blocked", "running"))):
             try:
                 return p.result(patience)
             except DriverError as e:
                 if e.kind != "timeout" or p.done():
                     raise
-            seen = [f"actor {a['id']} {a['is']} in {a.get('in', a.get('f', '?'))}" for a in self.status()["actors"]
-                    if a["is"] in judged]
-            if seen and not p.done():
-                raise AssertionError(f"{what} has not returned {patience:g} s after it could: {', '.join(seen)}")
+            first, second = self.seen(p, judged), self.seen(p, judged)
+            if first and second and not p.done():
+                raise AssertionError(f"{what} has not returned {waited + patience:g} s after it could: {second}")
         raise Unknown(f"{what} has not returned, and nobody is seen in it")
+
+    def seen(self, p: Pending, judged: Sequence[str]) -> str:
+        """What the caller of `p` does, if it is one of `judged`: others may sleep for good reason."""
+        for a in self.status()["actors"]:
+            if self._on_actor.get(a["id"]) is p and a["is"] in judged:
+                return f"actor {a['id']} {a['is']} in {a.get('in', a.get('f', '?'))}"
+        return ""
 
     # verbs of judgement
     def asleep(self, *pending: tuple[int, Pending]) -> None:

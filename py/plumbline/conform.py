@@ -18,6 +18,7 @@ from rich.text import Text
 from . import expect
 from .catalogue import Catalogue
 from .console import Out, mark, plain
+from .drivers import Known
 from .outcomes import EXIT_BROKEN, OUTCOMES, Record, Trouble, cells, counts, plural, verdict
 from .places import Places
 from .runfolder import RunFolder
@@ -62,6 +63,15 @@ def check_mechanisms(chosen: list[str], names: list[str]) -> None:
     for c in chosen:
         if c.split("/")[0] not in names:
             raise Trouble(f"no mechanism {c!r}; there are: {' '.join(names)}")
+
+
+def check_variants(chosen: list[str], known: list[Known]) -> None:
+    """Of the drivers that answered: the others' tests say what is wrong with them."""
+    for k in known:
+        there = [f"{k.name}/{v['name']}" for v in k.variants]
+        for c in chosen:
+            if there and c.startswith(f"{k.name}/") and c not in there:
+                raise Trouble(f"no variant {c!r}; there are: {' '.join(there)}")
 
 
 def run(

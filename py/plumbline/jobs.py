@@ -58,6 +58,8 @@ class Job:
     # the commands
     def conform(self) -> int:
         suites.check_mechanisms(self.args.mechanisms, self.places.need_drivers())
+        named = dict.fromkeys(m.split("/")[0] for m in self.args.mechanisms if "/" in m)
+        suites.check_variants(self.args.mechanisms, ask(self.places, self.target, list(named)))
         with self._folder() as self.folder:
             self._conform(self.args.mechanisms)
             return self._finish()

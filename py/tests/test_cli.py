@@ -38,6 +38,7 @@ def world(tmp_path, monkeypatch):
         (["fly"], 2, "invalid choice"),
         (["stress"], 2, "required"),
         (["conform", "nix"], 2, "no mechanism 'nix'"),
+        (["conform", "toy/nix"], 2, "no variant 'toy/nix'"),
         (["conform", "--shard", "5/4"], 2, "2/4"),
         (["conform", "--budget", "5"], 2, "unit"),
         (["stress", "toy=1", "--for", "10"], 2, "unit"),
