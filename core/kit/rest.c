@@ -15,8 +15,6 @@ struct look {
 	uint32_t in_op[PL_ACTORS_MAX];
 };
 
-/* glibc puts the waiters of a PI mutex that is not robust to sleep for ever on a word of their own stack once its
- * owner is dead. Nothing can be said of such a wait, only that it has no end. */
 static bool in_its_call(const struct pl_slot *s, const struct pl_sight *v)
 {
 	if (pl_rung() != RUNG_SYSCALL)
@@ -166,6 +164,9 @@ void pl_rest_watch(int64_t now)
 		return at_rest(&first); /* nobody is said to sleep: no claim of liveness */
 	if (twice(&first, false, done))
 		return at_rest(&first);
+	/* glibc puts the waiters of a PI mutex that is not robust to sleep for ever on a word of
+	 * their own stack once its owner is dead. All that can be said of such a wait is that it
+	 * has no end. */
 	if (j->mourned && now - j->moved > PL_BLIND_NS && twice(&first, true, done))
 		at_rest(&(struct look){ 0 }); /* after a death: no claim either */
 }
