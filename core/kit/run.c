@@ -84,6 +84,7 @@ void pl_run_finish(void)
 	pl_reply(j->id, summary(j));
 	c->job = NULL;
 	free(j);
+	pl_event("state", json_pack("{ss}", "state", "idle"));
 }
 
 void pl_run_fail(const char *why)
@@ -179,6 +180,7 @@ void pl_req_run(int64_t id, json_t *req)
 	pl_run_totals(&j->done0, &j->okay0, &j->fail0, &j->bytes0);
 	c->job = j;
 	pl_stage_begin(GATHER);
+	pl_event("state", json_pack("{ss}", "state", "running"));
 	pl_round_try();
 }
 
