@@ -178,7 +178,7 @@ struct engine {
 	struct config cfg;
 	uv_loop_t loop;
 	uv_timer_t beat;
-	uv_signal_t on_child, on_int, on_term;
+	uv_signal_t on_child, on_int, on_term, on_hup;
 	struct driver *drv;
 	unsigned n, nready, ngone, nskipped, nbroken;
 	enum phase phase;

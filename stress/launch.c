@@ -58,7 +58,7 @@ static int highest(void)
  */
 static int child(void *arg)
 {
-	static const int handled[] = { SIGCHLD, SIGINT, SIGTERM, SIGPIPE };
+	static const int handled[] = { SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGPIPE };
 	struct launch *l = arg;
 	sigset_t none;
 

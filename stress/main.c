@@ -52,7 +52,8 @@ static int set_up(struct engine *e)
 		int number;
 	} signals[] = { { offsetof(struct engine, on_child), SIGCHLD },
 		{ offsetof(struct engine, on_int), SIGINT },
-		{ offsetof(struct engine, on_term), SIGTERM } };
+		{ offsetof(struct engine, on_term), SIGTERM },
+		{ offsetof(struct engine, on_hup), SIGHUP } };
 	int r = uv_loop_init(&e->loop);
 
 	if (r < 0)

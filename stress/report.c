@@ -258,7 +258,8 @@ json_t *report_build(struct engine *e, int *ret_exit)
 	for (unsigned i = 0; i < e->cfg.nmix; i++)
 		tally_add(&e->total, &e->cfg.mix[i].tally);
 	v = judge(e, &c, why);
-	*ret_exit = e->interrupts ? EXIT_INT : v.exit;
+	*ret_exit = e->interrupts && c.violated == 0 ? EXIT_INT
+						     : v.exit; /* a violation is not forgotten */
 	(void)snprintf(seed, sizeof seed, "0x%llx", (unsigned long long)e->cfg.seed);
 	o = json_pack("{s:s,s:s,s:s,s:s,s:i,s:b,s:s,s:o,s:f}", "run", e->run, "seed", seed,
 		"verdict", v.name, "why", why, "exit", *ret_exit, "interrupted", e->interrupts > 0,

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 typedef void checker(struct pl_case *c);
 
@@ -52,6 +53,13 @@ static const char *own_signal(int status)
 	}
 }
 
+/* It ended by exit(2), unasked, in the middle of a call: strange, but perhaps a tool's doing (a sanitizer's). */
+static bool left_unasked(const struct pl_actor *a, int status)
+{
+	return WIFEXITED(status) && a->t_kill == INT64_MIN && a->n > 0 &&
+	       a->rec[a->n - 1].state == PL_INVOKED && a->rec[a->n - 1].t_return == 0;
+}
+
 /* CRASH: an actor died of itself, in a call. An inheriting lock that is not robust may do that once another has
  * died (lock.c); one that died elsewhere has met a fault of the harness, or of what an earlier call did to it. */
 static void check_crashes(struct pl_case *c)
@@ -65,6 +73,8 @@ static void check_crashes(struct pl_case *c)
 		const struct pl_actor *a = name ? &c->actor[who] : NULL;
 		const struct pl_rec *last = a && a->n > 0 ? &a->rec[a->n - 1] : NULL;
 
+		if (who >= 0 && left_unasked(&c->actor[who], (int)reap->ret))
+			pl_unknown(c, "CRASH", "an actor's process exited in the middle of a call");
 		for (int k = 0; k < c->nactors; k++)
 			dead += c->actor[k].dead;
 		if (!a || (void_by_death && dead > 1))

@@ -15,8 +15,10 @@ Nothing sleeps: waits are on conditions that the reader thread signals.
 from __future__ import annotations
 
 import json
+import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -71,6 +73,7 @@ class Driver:
         self._on_actor: dict[int, Pending] = {}
         self._events: list[dict[str, Any]] = []
         self._next = 0
+        self._names: list[str] = []  # of objects made through this driver, which it removes if it stops in order
         self._fatal: DriverError | None = None
         self._ended = self._stopping = False
         self._script = open(transcript, "a", buffering=1) if transcript else None
@@ -108,7 +111,10 @@ class Driver:
 
     def open(self, as_: str, **args: Any) -> dict[str, Any]:
         """Opens an object under a handle: variant=, mode=, name=, and the driver's own arguments."""
-        return self.request("open", as_=as_, **args)
+        ok = self.request("open", as_=as_, **args)
+        if args.get("mode") != "attach" and ok.get("name"):
+            self._names.append(ok["name"])
+        return ok
 
     def actors(self, n: int, kind: str = "process", place: str | None = None) -> list[int]:
         """Starts n actors: their ids."""
@@ -224,6 +230,7 @@ class Driver:
                 raise self._fatal or refusal
             if status != 0:
                 raise self._death(f"it stopped with {_status(status)}")
+            self._names.clear()
         finally:
             self.kill()
         return leaked
@@ -241,9 +248,16 @@ class Driver:
         return status
 
     def kill(self) -> int | None:
-        """SIGKILL to the driver's process group, at once; its exit status. Safe to repeat."""
+        """SIGKILL to the driver's process group, at once; its exit status. Safe to repeat.
+
+        Names that the driver can no longer remove are removed by a second start of it, with --unlink.
+        """
         self._stopping = True
         status = self._wire.kill()
+        while self._names:
+            argv = [*self.argv, "--unlink", self._names.pop()]
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False)
         if self._script:
             self._script.close()
         return status
