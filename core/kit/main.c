@@ -18,9 +18,17 @@ struct pl_ctl pl_ctl;
 static struct pl_ctl *const c = &pl_ctl;
 static uint64_t unblocked; /* signal mask while waiting */
 
+static volatile sig_atomic_t asked_to_end;
+
 static void on_child(int signo)
 {
 	(void)signo;
+}
+
+static void on_term(int signo)
+{
+	(void)signo;
+	asked_to_end = 1;
 }
 
 const struct pl_op *pl_ops_table(const struct pl_driver *d, unsigned *ret_n)
@@ -115,9 +123,11 @@ static int prepare(const struct pl_driver *d)
 	for (i = 0; i < PL_ACTORS_MAX; i++)
 		c->actor[i].chan = -1;
 	(void)sigaction(SIGCHLD, &sa, NULL);
+	(void)sigaction(SIGTERM, &(struct sigaction){ .sa_handler = on_term }, NULL);
 	(void)sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
 	(void)sigemptyset(&block);
 	(void)sigaddset(&block, SIGCHLD);
+	(void)sigaddset(&block, SIGTERM);
 	(void)sigprocmask(SIG_BLOCK, &block, NULL);
 	(void)setpgid(0, 0);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -239,7 +249,9 @@ static void step(void)
 	if (reads_on() && c->lines_left)
 		next = now;
 	if (raw_poll(p, n, next == INT64_MAX ? -1 : next > now ? next - now : 0, &unblocked) < 0)
-		n = 0; /* EINTR: a child ended */
+		n = 0; /* EINTR: a child ended, or we are to end */
+	if (asked_to_end)
+		pl_stop(-1);
 	if (n && p[1].revents)
 		pl_out_flush();
 	for (i = 3; i < n; i++)
