@@ -206,6 +206,18 @@ def test_end_of_input_is_stop(raw, name):
     assert not gone(pids, 0)
 
 
+@pytest.mark.parametrize("name", MECHANISMS)
+def test_sigterm_is_stop(raw, name):
+    """The actors end, and a queue's name goes with them; a call under way is answered."""
+    r = raw(name)
+    r.init()
+    r.ok(2, "open", **{"as": "o"}), r.ok(3, "actor", n=4)
+    pids = children(r.pid)
+    r.proc.terminate()
+    r.until(lambda m: m.get("ev") == "bye", 5)
+    assert r.proc.wait(5) == 0 and not gone(pids, 0)
+
+
 def test_nobody_reads_stdout_any_more(raw):
     r = raw("mq")
     r.init()
