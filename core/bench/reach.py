@@ -58,7 +58,7 @@ def recorded_pipe(build: Path) -> float:
     with Driver("pipe", drivers=static_or_dynamic(build), run="bench", inst=0, seed=1) as d:
         d.open("p")
         d.actors(1)
-        ok = d.run(rounds=6, ops=16000, plan=plan)
+        ok = d.run(rounds=20, ops=16000, plan=plan)
     return ok["done"] / ((ok["elapsed_ns"] - ok["round_ns"] - ok["check_ns"]) / 1e9)
 
 

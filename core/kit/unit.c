@@ -28,7 +28,9 @@ struct worker {
 	bool stream;
 	uint64_t key;
 	pl_sched_fn *before;
-	int32_t err;					/* of the last operation */
+	int32_t err; /* of the last operation */
+	bool varies; /* units differ in operation or arguments */
+	struct pl_args args;
 	int8_t size_at[PL_OPS_MAX], tag_at[PL_OPS_MAX]; /* by operation: which argument; -1 none */
 };
 
@@ -130,18 +132,19 @@ static enum next after_failure(const struct worker *w)
 	return DONE;
 }
 
-static struct pl_args args_for(
+/* One set of arguments serves all operations of a round: they are not copied about. */
+static struct pl_args *args_for(
 	struct worker *w, const struct pl_op *op, const int64_t *v, size_t *ret_len)
 {
-	int i = w->size_at[op - w->e->ops];
-	struct pl_args a;
+	int i = w->size_at[op - w->e->ops], k;
+	struct pl_args *a = &w->args;
 
-	memcpy(a.v, v, sizeof a.v);
-	a.wait = 0;
-	a.fd = w->obj->fd[pl_end_for(w->e->drv, op)];
-	*ret_len = i >= 0 ? (size_t)v[i] : 0;
-	a.len = *ret_len;
-	a.buf = a.len < w->e->buf_len ? w->e->buf : pl_actor_buf(w->e, a.len + 1);
+	for (k = 0; k < PL_ARGS_MAX && op->arg[k].name; k++)
+		a->v[k] = v[k];
+	a->wait = 0;
+	a->fd = w->obj->fd[pl_end_for(w->e->drv, op)];
+	a->len = *ret_len = i >= 0 ? (size_t)v[i] : 0;
+	a->buf = a->len < w->e->buf_len ? w->e->buf : pl_actor_buf(w->e, a->len + 1);
 	return a;
 }
 
@@ -156,12 +159,12 @@ static void set_deadline(const struct pl_op *op, struct pl_args *a, const int64_
 static enum next put_unit(struct worker *w, const struct pl_op *op, const int64_t *v)
 {
 	size_t total, off = 0;
-	struct pl_args a = args_for(w, op, v, &total);
+	struct pl_args *a = args_for(w, op, v, &total);
 	uint64_t token = pl_token(w->e->id, w->e->incarnation, ++w->e->slot->numbered);
 	int tag = w->tag_at[op - w->e->ops];
-	char *base = a.buf;
+	char *base = a->buf;
 
-	pl_payload_fill(a.buf, w->e->shared->seed, token, 0, total, total);
+	pl_payload_fill(a->buf, w->e->shared->seed, token, 0, total, total);
 	for (;;) {
 		struct pl_result r = { .tag = tag >= 0 ? (uint64_t)v[tag] : 0 };
 		uint64_t aux = w->stream ? off : r.tag;
@@ -170,9 +173,9 @@ static enum next put_unit(struct worker *w, const struct pl_op *op, const int64_
 
 		if (!room_for(w, 0))
 			return LEAVE;
-		a.buf = base + off, a.len = total - off;
-		set_deadline(op, &a, v);
-		ret = perform(w, op, &a, &r, token, aux);
+		a->buf = base + off, a->len = total - off;
+		set_deadline(op, a, v);
+		ret = perform(w, op, a, &r, token, aux);
 		settle(w, &w->rec[w->n - 1], ret);
 		if (ret >= 0) {
 			off += (size_t)ret;
@@ -243,20 +246,20 @@ static enum next take_unit(struct worker *w, const struct pl_op *op, const int64
 	uint64_t most, uint64_t *ret_got)
 {
 	size_t len;
-	struct pl_args a = args_for(w, op, v, &len);
+	struct pl_args *a = args_for(w, op, v, &len);
 
-	if (w->stream && a.len > most)
-		a.len = most;
-	if (w->stream && a.len > READ_MAX)
-		a.len = READ_MAX;
+	if (w->stream && a->len > most)
+		a->len = most;
+	if (w->stream && a->len > READ_MAX)
+		a->len = READ_MAX;
 	for (;;) {
 		enum next n;
 		long ret;
 
-		if (!room_for(w, a.len))
+		if (!room_for(w, a->len))
 			return LEAVE;
-		set_deadline(op, &a, v);
-		ret = take(w, op, &a);
+		set_deadline(op, a, v);
+		ret = take(w, op, a);
 		if (ret >= 0) {
 			*ret_got = w->stream ? (uint64_t)ret : 1;
 			return w->stream && ret == 0 ? LEAVE : DONE;
@@ -281,11 +284,11 @@ static long simple(struct worker *w, const struct pl_op *op, const int64_t *v)
 {
 	struct pl_result r = { 0 };
 	size_t len;
-	struct pl_args a = args_for(w, op, v, &len);
+	struct pl_args *a = args_for(w, op, v, &len);
 	long ret;
 
-	set_deadline(op, &a, v);
-	ret = perform(w, op, &a, &r, 0, 0);
+	set_deadline(op, a, v);
+	ret = perform(w, op, a, &r, 0, 0);
 	w->rec[w->n - 1].aux = r.tag;
 	if (op->how & PL_NEWFD && ret >= 0)
 		(void)raw_close((int)ret);
@@ -339,7 +342,7 @@ static enum next one(
 static void work(struct worker *w)
 {
 	bool bytes = w->stream && w->e->ops[w->part->op[0]].role == PL_TAKE;
-	int64_t v[PL_ARGS_MAX + 1];
+	int64_t v[PL_DO_MAX][PL_ARGS_MAX + 1];
 	uint64_t done = 0, unit = 0, got = 0;
 
 	while (done < w->part->quota && !stopped(w)) {
@@ -348,8 +351,10 @@ static void work(struct worker *w)
 
 		for (k = 0; k < last; k++) {
 			d = k;
-			pl_unit_draw(w->part, w->e->ops, w->key, unit, &d, v);
-			if (one(w, d, v, bytes ? w->part->quota - done : PL_LEN_MAX, &got) == LEAVE)
+			if (unit == 0 || w->varies)
+				pl_unit_draw(w->part, w->e->ops, w->key, unit, &d, v[k]);
+			if (one(w, d, v[k], bytes ? w->part->quota - done : PL_LEN_MAX, &got) ==
+				LEAVE)
 				return;
 		}
 		unit++;
@@ -362,7 +367,7 @@ static void drain(struct worker *w)
 {
 	const struct pl_op *op;
 	int64_t v[PL_ARGS_MAX + 1] = { 0 };
-	struct pl_args a;
+	struct pl_args *a;
 	size_t len;
 	int i;
 
@@ -373,15 +378,15 @@ static void drain(struct worker *w)
 		v[i] = op->arg[i].hi;
 	a = args_for(w, op, v, &len);
 	for (;;) {
-		struct pollfd p = { .fd = a.fd, .events = POLLIN };
+		struct pollfd p = { .fd = a->fd, .events = POLLIN };
 
-		if (!room_for(w, a.len))
+		if (!room_for(w, a->len))
 			return;
 		if (op->how & PL_TIMED)
-			a.deadline = (struct timespec){ 0 };
+			a->deadline = (struct timespec){ 0 };
 		else if (raw_poll(&p, 1, 0, NULL) == 0 || !(p.revents & POLLIN))
 			break;
-		if (take(w, op, &a) == 0 && w->stream)
+		if (take(w, op, a) == 0 && w->stream)
 			break;
 		if (w->err == EINTR)
 			continue;
@@ -402,6 +407,23 @@ static void index_args(struct worker *w)
 		w->size_at[op - w->e->ops] = (int8_t)size;
 		w->tag_at[op - w->e->ops] = (int8_t)tag;
 	}
+}
+
+static bool units_vary(const struct worker *w)
+{
+	const struct pl_part *p = w->part;
+	unsigned d, i;
+
+	for (d = 0; d < p->ndo; d++) {
+		const struct pl_op *op = &w->e->ops[p->op[d]];
+
+		if (op->how & PL_TIMED)
+			return true;
+		for (i = 0; i < PL_ARGS_MAX && op->arg[i].name; i++)
+			if (p->arg[d][i].lo != p->arg[d][i].hi)
+				return true;
+	}
+	return p->ndo > 1 && !p->seq;
 }
 
 /* How many records this round will take: as many as the largest one so far. */
@@ -427,6 +449,7 @@ static void prepare(struct worker *w, struct pl_env *e, enum pl_stage stage)
 	w->rec = pl_recs(w->head);
 	w->n = (uint32_t)__atomic_load_n(&w->head->head, __ATOMIC_RELAXED);
 	index_args(w);
+	w->varies = units_vary(w);
 	if (stage == STAGE_WORK) /* page faults belong before the start, not into an operation */
 		(void)madvise(w->head, PL_HIST_HEAD + (size_t)expected(w) * PL_REC,
 			23 /* MADV_POPULATE_WRITE, since Linux 5.14 */);
