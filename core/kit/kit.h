@@ -305,6 +305,7 @@ void pl_req_fault(int64_t id, json_t *req);
 /* plan.c */
 int pl_plan_make(json_t *plan, int handle, uint32_t ops, char *why, size_t n);
 void pl_plan_balance(void);
+bool pl_plan_varies(const struct pl_part *p, const struct pl_op *ops); /* do its units differ? */
 /* Operation and arguments of a unit; v has PL_ARGS_MAX + 1 places, the last one a time-out in ns.
  */
 void pl_unit_draw(const struct pl_part *p, const struct pl_op *ops, uint64_t key, uint64_t unit,

@@ -41,6 +41,20 @@ void pl_unit_draw(const struct pl_part *p, const struct pl_op *ops, uint64_t key
 	*ret_do = d;
 }
 
+bool pl_plan_varies(const struct pl_part *p, const struct pl_op *ops)
+{
+	unsigned d, i;
+
+	for (d = 0; d < p->ndo; d++) {
+		if (ops[p->op[d]].how & PL_TIMED)
+			return true;
+		for (i = 0; i < PL_ARGS_MAX && ops[p->op[d]].arg[i].name; i++)
+			if (p->arg[d][i].lo != p->arg[d][i].hi)
+				return true;
+	}
+	return p->ndo > 1 && !p->seq;
+}
+
 static void add_op(struct pl_part *p, unsigned index, uint32_t weight)
 {
 	unsigned d = p->ndo, i;

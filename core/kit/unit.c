@@ -409,23 +409,6 @@ static void index_args(struct worker *w)
 	}
 }
 
-static bool units_vary(const struct worker *w)
-{
-	const struct pl_part *p = w->part;
-	unsigned d, i;
-
-	for (d = 0; d < p->ndo; d++) {
-		const struct pl_op *op = &w->e->ops[p->op[d]];
-
-		if (op->how & PL_TIMED)
-			return true;
-		for (i = 0; i < PL_ARGS_MAX && op->arg[i].name; i++)
-			if (p->arg[d][i].lo != p->arg[d][i].hi)
-				return true;
-	}
-	return p->ndo > 1 && !p->seq;
-}
-
 /* How many records this round will take: as many as the largest one so far. */
 static uint32_t expected(const struct worker *w)
 {
@@ -449,7 +432,7 @@ static void prepare(struct worker *w, struct pl_env *e, enum pl_stage stage)
 	w->rec = pl_recs(w->head);
 	w->n = (uint32_t)__atomic_load_n(&w->head->head, __ATOMIC_RELAXED);
 	index_args(w);
-	w->varies = units_vary(w);
+	w->varies = pl_plan_varies(w->part, e->ops);
 	if (stage == STAGE_WORK) /* page faults belong before the start, not into an operation */
 		(void)madvise(w->head, PL_HIST_HEAD + (size_t)expected(w) * PL_REC,
 			23 /* MADV_POPULATE_WRITE, since Linux 5.14 */);
