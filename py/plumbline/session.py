@@ -41,6 +41,9 @@ class Session:
         return self
 
     def __exit__(self, *why: Any) -> None:
+        """End of input first: a driver that hears it removes what it made."""
+        self.wire.close_stdin()
+        self.wire.exit_status(1.0)
         self.wire.kill()
 
     # out
