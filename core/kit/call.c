@@ -274,11 +274,9 @@ static int replace(unsigned id)
 	c->actor[id].retired = true;
 	if (n >= PL_ACTORS_MAX || c->stopping)
 		return -1;
-	c->actor[n] = (struct pl_actor){ .used = true,
-		.chan = -1,
-		.host = (int)n,
-		.kind = c->actor[id].kind,
-		.place = c->actor[id].place };
+	c->actor[n] = (struct pl_actor){
+		.chan = -1, .host = (int)n, .kind = c->actor[id].kind, .place = c->actor[id].place
+	};
 	c->nactors++;
 	if (c->actor[n].kind == KIND_THREAD)
 		c->actor[n].kind = KIND_PROCESS;

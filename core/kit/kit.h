@@ -58,7 +58,7 @@ struct pl_slot {
 	_Alignas(64) _Atomic uint32_t go; /* futex: a number that grows, with a stage below it */
 	_Atomic uint32_t parked;	  /* has finished the stage */
 	_Atomic uint32_t phase;		  /* enum pl_phase */
-	_Atomic uint32_t in_op; /* between the two stamps of an operation; counts up by two */
+	_Atomic uint32_t in_op;		  /* odd between the two stamps of an operation */
 	_Atomic uint64_t done, okay, fail, bytes;
 	_Atomic int32_t tid;
 	int32_t fd;	       /* what the operation in flight addresses, */
@@ -110,7 +110,7 @@ struct pl_hist_head *pl_hist(struct pl_shared *s, unsigned index);
 struct pl_rec *pl_recs(struct pl_hist_head *h);
 struct pl_shared *pl_shared_map(int fd); /* NULL: no memory */
 size_t pl_shared_size(void);
-void pl_shared_forget(struct pl_shared *s, int fd); /* gives the histories' memory back */
+void pl_shared_forget(int fd); /* gives the histories' memory back */
 
 /* ---- messages on an actor's channel (SOCK_SEQPACKET) ---- */
 
@@ -192,7 +192,7 @@ struct pl_call {
 };
 
 struct pl_actor {
-	bool used, alive, dying, asked;
+	bool alive, dying, asked;
 	enum pl_kind kind;
 	enum pl_place place;
 	int host; /* THREAD: the first actor of the process; else itself */

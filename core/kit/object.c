@@ -251,12 +251,16 @@ static struct pl_handle *prepare(int64_t id, json_t *req, int *ret_number)
 	return h;
 }
 
-/* Before anything is changed: can every actor be told? One that is long in a call may have its
- * channel full. */
+/* Before anything is changed: can every actor be told? One in a run does not listen; one that is
+ * long in a call may have its channel full. */
 static bool all_listen(int64_t id)
 {
 	unsigned i;
 
+	if (pl_round_busy()) {
+		pl_reply_err(id, "usage", true, NULL, "a run is under way");
+		return false;
+	}
 	for (i = 0; i < c->nactors; i++) {
 		struct pollfd p = { .fd = c->actor[i].chan, .events = POLLOUT };
 
@@ -276,8 +280,6 @@ void pl_req_open(int64_t id, json_t *req)
 
 	if (!h)
 		return;
-	if (pl_round_busy())
-		return pl_reply_err(id, "usage", true, NULL, "a run is under way");
 	if (!all_listen(id))
 		return;
 	for (i = 0; i < (int)c->nactors; i++)
@@ -347,8 +349,6 @@ void pl_req_close(int64_t id, json_t *req)
 
 	if (number < 0)
 		return;
-	if (pl_round_busy())
-		return pl_reply_err(id, "usage", true, NULL, "a run is under way");
 	if (!all_listen(id))
 		return;
 	for (i = 0; i < (int)c->nactors; i++)

@@ -80,7 +80,7 @@ void pl_run_finish(void)
 			c->actor[i].enlisted = false;
 			pl_round_wake(i, STAGE_OVER);
 		}
-	pl_shared_forget(c->shared, c->sharedfd);
+	pl_shared_forget(c->sharedfd);
 	pl_reply(j->id, summary(j));
 	c->job = NULL;
 	free(j);

@@ -39,9 +39,8 @@ struct pl_rec *pl_recs(struct pl_hist_head *h)
 	return (struct pl_rec *)((char *)h + PL_HIST_HEAD);
 }
 
-void pl_shared_forget(struct pl_shared *s, int fd)
+void pl_shared_forget(int fd)
 {
-	(void)s;
 	(void)syscall(SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		(long)state_size(), (long)(pl_shared_size() - state_size()));
 }

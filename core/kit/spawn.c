@@ -270,8 +270,7 @@ static int make(unsigned n, enum pl_kind kind, enum pl_place place, unsigned *re
 
 	*ret_first = first;
 	for (i = first; i < first + n; i++) {
-		c->actor[i] = (struct pl_actor){ .used = true,
-			.kind = kind,
+		c->actor[i] = (struct pl_actor){ .kind = kind,
 			.place = place,
 			.chan = -1,
 			.host = kind == KIND_THREAD ? (int)first : (int)i };
