@@ -23,10 +23,22 @@ enum {
 	PL_LEN_MAX = 1 << 20, /* bytes one operation may move */
 	PL_NEEDS_MAX = 4,     /* system-wide limits that an object counts against */
 	PL_MARK = 24,	      /* bytes that make a payload unique (see hist/payload.h) */
+	PL_PATH_MAX = 108,    /* what pl_path() writes, NUL included: as long as sun_path */
 };
 
-/* Which checker a variant's histories obey (check/). NONE: recorded, never judged. */
-enum pl_model { PL_MODEL_NONE, PL_MODEL_FIFO, PL_MODEL_PRIORITY, PL_MODEL_LOCK, PL_MODEL_STREAM };
+/* Which checker a variant's histories obey (check/). */
+enum pl_model {
+	PL_MODEL_NONE,	   /* recorded, never judged */
+	PL_MODEL_FIFO,	   /* the oldest first */
+	PL_MODEL_PRIORITY, /* the highest tag first (PL_LOWEST: the lowest), the oldest in it */
+	PL_MODEL_LOCK,	   /* one owner at a time */
+	PL_MODEL_STREAM,   /* bytes in order */
+	PL_MODEL_COUNTER,  /* PUT adds result->tag tokens, TAKE removes as many, never below 0 */
+	PL_MODEL_SUM,	   /* PUT adds result->tag, TAKE takes all there is and tells how much */
+	PL_MODEL_REGISTER, /* PUT stores a token, OBSERVE loads it, UPDATE does both at once */
+	PL_MODEL_DATAGRAM, /* what is taken was put, whole; it may get lost, or pass another */
+	PL_MODEL_SIGNAL,   /* one pending bit a tag: puts merge with what is still pending */
+};
 
 /* What a variant can do. Generic suites choose drivers by these; the names are in kit/names.c. */
 enum pl_cap {
@@ -48,8 +60,19 @@ enum pl_cap {
 	PL_FDPASS = 1 << 15,  /* carries descriptors */
 	PL_PERSIST = 1 << 16, /* contents outlive every process */
 	PL_THREADS = 1 << 17, /* actors of kind thread make sense */
-	PL_INHERIT = 1 << 18, /* a lock that lends its owner its waiters' priority. Unless it is robust
+	PL_INHERIT =
+		1 << 18, /* a lock that lends its owner its waiters' priority. Unless it is robust
 				 it promises nothing once an actor has died */
+	PL_LOWEST = 1 << 19, /* the lowest tag goes first */
+	PL_EACH = 1 << 20,   /* nothing is inherited: every actor opens the object for itself, with
+				 `create` 0, by its name if it has one */
+	PL_OWNED = 1 << 21,  /* what is put reaches one actor, the owner: only it takes. Its death
+				 takes along what was on its way */
+	PL_LATE = 1 << 22,   /* a put may return before what it put can be taken: finding nothing
+				 proves nothing */
+	PL_LOSSY = 1 << 23,  /* not every put leads to a take: takers of a round go on until the
+				 putters are done. Their operations must end by themselves */
+	PL_FREED = 1 << 24,  /* a lock that its owner's death releases, and nobody is told */
 };
 
 /* What an operation does, in words that every checker, drain and generic suite understands. */
@@ -62,6 +85,7 @@ enum pl_role {
 	PL_RELEASE,
 	PL_REPAIR, /* called by the kit after an ACQUIRE that gave EOWNERDEAD */
 	PL_WAKE,
+	PL_UPDATE, /* stores args->token and finds result->token in its place, in one step */
 };
 
 /* How an operation behaves. */
@@ -70,7 +94,8 @@ enum pl_how {
 	PL_TIMED = 1 << 1,    /* wants args->deadline, absolute, on CLOCK_REALTIME */
 	PL_LEVEL = 1 << 2,    /* OBSERVE that never blocks and fills result->amount and ->room */
 	PL_DRAIN = 1 << 3,    /* TAKE that empties the object at the end of a round: with a deadline
-				 that has passed if TIMED, else called only when poll(2) says POLLIN */
+				 that has passed if TIMED; if BLOCKS only when poll(2) says POLLIN;
+				 else it is a try form, called until it fails */
 	PL_NEWFD = 1 << 4,    /* returns a new descriptor: `as` gives it a handle */
 	PL_USER = 1 << 5,     /* may complete without entering the kernel: the kit adds fences */
 	PL_NOCANCEL = 1 << 6, /* no signal ends it: only SIGKILL of the actor does */
@@ -80,8 +105,11 @@ enum pl_how {
 
 enum pl_arg_kind {
 	PL_INT,
-	PL_SIZE, /* length of the payload: args->buf and ->len. At most one in an operation */
-	PL_TAG,	 /* priority, type: goes into the record's `aux` before the call. At most one */
+	PL_SIZE,  /* length of the payload: args->buf and ->len. At most one in an operation */
+	PL_TAG,	  /* priority, type, number of tokens: goes into the record's `aux` before the call.
+		    At most one */
+	PL_ACTOR, /* a request gives an actor's number, the driver gets that actor's thread id. In
+		     rounds it is the owner (PL_OWNED) */
 };
 
 /* An argument. [min, max] is what a request may say (hello shows it, the kit enforces it); [lo, hi]
@@ -103,12 +131,15 @@ struct pl_args {
 		deadline; /* absolute, or raw as the request gave it (tv_nsec may be invalid) */
 	void *buf;	  /* PUT: the bytes to send. TAKE: room for them. Never NULL */
 	size_t len;
+	uint64_t token; /* PUT, UPDATE: a number unique in the round, for what carries no bytes.
+			   Never 0 */
 };
 
 /* Zeroed before each call, except tag, which holds the PL_TAG argument. */
 struct pl_result {
-	uint64_t tag;	       /* TAKE: the priority or type received. ACQUIRE: see PL_MODEL_LOCK */
-	uint64_t amount, room; /* LEVEL: what can be taken now; what can certainly be put now */
+	uint64_t tag; /* TAKE: the priority, type or number received. ACQUIRE: see PL_MODEL_LOCK */
+	uint64_t token; /* TAKE, OBSERVE, UPDATE of what carries no bytes: the number found */
+	uint64_t amount, room;	 /* LEVEL: what can be taken now; what can certainly be put now */
 	int64_t out[PL_OUT_MAX]; /* the mechanism's own results, named in pl_op.out */
 };
 
@@ -116,6 +147,8 @@ struct pl_obj {
 	int variant;	    /* index into pl_driver.variants */
 	int fd[PL_FDS_MAX]; /* -1: none. After fork the numbers are the same in every actor */
 	void *mem; /* pl_driver.mem bytes shared by all actors; NULL if the driver asks for none */
+	void *local; /* this process's own view of the object, set by open: a mapping, a sem_t */
+	size_t local_len;  /* bytes of it, at least those that a wait may address */
 	const char *name;  /* PL_NAMES: "/plumb.<run>.<inst>.<handle>"; NULL for anonymous ones */
 	int create;	   /* open: 1 create (exclusively), 0 attach to `name` */
 	uint64_t capacity; /* set by open: payloads it holds at most; 0 unknown. Checkers rely on it
@@ -128,6 +161,21 @@ struct pl_obj {
  * retry EINTR, allocate, print, or touch another object. Calls that return an error number: `return
  * pl_ret(rc)`. */
 typedef long pl_op_fn(struct pl_obj *o, const struct pl_args *a, struct pl_result *r);
+
+/* Where an object that is a file lives: `name` in $TMPDIR, or in /tmp. Returns buf; names too long
+ * for it are cut. */
+const char *pl_path(const char *name, char buf[PL_PATH_MAX]);
+
+/* The System V key of a name: positive, never IPC_PRIVATE. Two names may share one: create with
+ * IPC_EXCL. */
+static inline int pl_key(const char *name)
+{
+	uint32_t h = 2166136261U;
+
+	while (*name)
+		h = (h ^ (unsigned char)*name++) * 16777619U;
+	return (int)(h & 0x7fffffff) | 1;
+}
 
 static inline long pl_ret(int rc)
 {
@@ -170,11 +218,16 @@ struct pl_driver {
 	const char *ends[PL_FDS_MAX]; /* names of fd[0] and fd[1], as in { "r", "w" }; NULL: one
 					 descriptor */
 	size_t mem; /* bytes of shared memory an object needs (a process-shared mutex) */
+	int ids;    /* fd[0] is an identifier of System V, not a descriptor: a number that holds in
+		       every process, and is never closed */
 
 	/* Fills o->fd, or initialises o->mem. >= 0, or -1 with errno. With `create` 0 and memory:
 	 * nothing to do. For memory objects it is called again (zeroed memory) when a death has
 	 * spoilt the old state. */
 	long (*open)(struct pl_obj *o, const struct pl_args *a);
+	/* Undoes what open did in this process, beside descriptors and `mem`: unmaps, detaches
+	 * `local`. NULL: nothing to do. */
+	void (*close)(struct pl_obj *o);
 	int (*unlink)(const char *name);   /* PL_NAMES; also run on leftovers of dead runs */
 	const char *(*probe)(int variant); /* NULL: supported; else why not, in one line */
 	struct pl_need needs[PL_NEEDS_MAX];

@@ -17,6 +17,11 @@ static checker *const checkers[] = {
 	[PL_MODEL_PRIORITY] = pl_check_priority,
 	[PL_MODEL_LOCK] = pl_check_lock,
 	[PL_MODEL_STREAM] = pl_check_stream,
+	[PL_MODEL_COUNTER] = pl_check_none,
+	[PL_MODEL_SUM] = pl_check_none,
+	[PL_MODEL_REGISTER] = pl_check_none,
+	[PL_MODEL_DATAGRAM] = pl_check_none,
+	[PL_MODEL_SIGNAL] = pl_check_none,
 };
 
 /* Counts, and settles that the records make a history at all. */

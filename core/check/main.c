@@ -23,6 +23,11 @@ static const char *const models[] = {
 	[PL_MODEL_PRIORITY] = "priority",
 	[PL_MODEL_LOCK] = "lock",
 	[PL_MODEL_STREAM] = "stream",
+	[PL_MODEL_COUNTER] = "counter",
+	[PL_MODEL_SUM] = "sum",
+	[PL_MODEL_REGISTER] = "register",
+	[PL_MODEL_DATAGRAM] = "datagram",
+	[PL_MODEL_SIGNAL] = "signal",
 };
 enum { MODELS = sizeof models / sizeof *models };
 

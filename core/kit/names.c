@@ -64,8 +64,9 @@ static const struct name caps[] = { { PL_STREAM, "stream" }, { PL_DATAGRAM, "dat
 	{ PL_POLL, "poll" }, { PL_MULTI_READER, "multi_reader" },
 	{ PL_MULTI_WRITER, "multi_writer" }, { PL_LOCK, "lock" }, { PL_COUNTER, "counter" },
 	{ PL_ROBUST, "robust" }, { PL_NOTIFY, "notify" }, { PL_FDPASS, "fdpass" },
-	{ PL_PERSIST, "persist" }, { PL_THREADS, "threads" },
-	{ PL_INHERIT, "inherit" }, { 0, NULL } };
+	{ PL_PERSIST, "persist" }, { PL_THREADS, "threads" }, { PL_INHERIT, "inherit" },
+	{ PL_LOWEST, "lowest" }, { PL_EACH, "each" }, { PL_OWNED, "owned" }, { PL_LATE, "late" },
+	{ PL_LOSSY, "lossy" }, { PL_FREED, "freed" }, { 0, NULL } };
 
 static const struct name limits[] = { { EMFILE, "RLIMIT_NOFILE" }, { ENFILE, "fs.file-max" },
 	{ ENOMEM, "memory" }, { EAGAIN, "RLIMIT_NPROC" }, { 0, NULL } };
@@ -125,7 +126,8 @@ const char *pl_syscall_name(long nr)
 
 const char *pl_model_name(enum pl_model m)
 {
-	static const char *const names[] = { "none", "fifo", "priority", "lock", "stream" };
+	static const char *const names[] = { "none", "fifo", "priority", "lock", "stream",
+		"counter", "sum", "register", "datagram", "signal" };
 
 	return names[m];
 }
@@ -133,7 +135,7 @@ const char *pl_model_name(enum pl_model m)
 const char *pl_role_name(enum pl_role r)
 {
 	static const char *const names[] = { "none", "put", "take", "observe", "acquire", "release",
-		"repair", "wake" };
+		"repair", "wake", "update" };
 
 	return names[r];
 }

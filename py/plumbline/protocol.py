@@ -15,10 +15,11 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 ERR_KINDS = frozenset("proto usage unsupported os timeout canceled crash internal".split())
 EVENTS = frozenset("hello state tick violation actor slow bye".split())
-ROLES = frozenset("none put take observe acquire release repair wake".split())
+ROLES = frozenset("none put take observe acquire release repair wake update".split())
 CAPS = frozenset(
     "stream datagram priority names anonymous blocking nonblock timeout poll multi_reader multi_writer "
-    "lock counter robust notify fdpass persist threads inherit".split()
+    "lock counter robust notify fdpass persist threads inherit "
+    "lowest each owned late lossy freed".split()
 )
 ERRNO_NAMES = frozenset(errno.errorcode.values()) | {"ENOTSUP", "EOPNOTSUPP", "EWOULDBLOCK", "EAGAIN", "EDEADLOCK"}
 
