@@ -21,6 +21,7 @@ class Clause:
     kind: str
     rules: tuple[str, ...]
     planned: bool
+    since: int = 0  # version of the catalogue that brought it
 
     def covers(self, variant: str) -> bool:
         return "*" in self.variants or variant in self.variants
@@ -70,4 +71,5 @@ def _clause(raw: dict[str, Any], mechanism: str) -> Clause:
         raw.get("kind", ""),
         tuple(raw.get("rules", ())),
         raw.get("status") == "planned",
+        int(raw.get("since", 0)),
     )

@@ -190,6 +190,8 @@ def gather(folder: RunFolder, known: Catalogue | None = None) -> list[Record]:
             records.append(Record.of(r))
         except (KeyError, TypeError):
             continue
+    for r in records if known else ():
+        r.since = known.by_id[r.clause].since if r.clause in known.by_id else 0
     order = {c: i for i, c in enumerate(known.by_id if known else ())}
     return sorted(records, key=lambda r: (order.get(r.clause, len(order)), r.clause, r.mechanism, r.variant, r.test))
 

@@ -277,7 +277,7 @@ class Job:
         for m in self.mix:
             mech, _, variant = m.split("=")[0].partition("/")
             out[m.split("=")[0]] = [
-                {"id": c.id, "text": c.text, "source": c.source, "level": c.level}
+                {"id": c.id, "text": c.text, "source": c.source, "level": c.level, "since": c.since}
                 for c in self.known
                 if c.mechanism == mech and c.rules and c.covers(variant or mech)
             ]

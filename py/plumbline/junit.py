@@ -57,7 +57,7 @@ def _case(r: Record, taken: set[tuple[str, str]]) -> ET.Element:
     if r.test:
         case.set("file", _clean(node[0]))
     props = ET.SubElement(case, "properties")
-    for key in ("clause", "source", "level", "expected"):
+    for key in ("clause", "source", "level", "expected", "replay"):
         if getattr(r, key):
             ET.SubElement(props, "property", name=key, value=_clean(getattr(r, key)))
     _ending(case, r)

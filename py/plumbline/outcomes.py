@@ -37,6 +37,8 @@ class Record:
     rule: str = ""
     witness: Any = None
     seconds: float = 0.0
+    since: int = 0  # the catalogue's version that brought the clause; 0: not known
+    replay: str = ""  # the command that shows it again, of a finding under load
     expected: str = ""  # the outcome that an expectation foresaw, "" when none did
     note: str = ""  # its reason and link
 

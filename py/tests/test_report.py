@@ -312,3 +312,20 @@ def test_drawings():
 def test_json_survives(folder):
     f = folder([record("PMQ-01", "held")])
     assert json.loads((f.path / "run.json").read_text())["run"] == "r1"
+
+
+def test_what_the_engine_did_not_list_is_not_green(folder):
+    engine = stress(exit=1)
+    engine["per_mech"]["mq/mq"]["violated"] = 7
+    left = {"kind": "message queue", "name": "/plumb.x", "mechanism": "mq"}
+    f = folder(verdict="violated", engine=engine, residue=[left])
+    seen = {(r.clause, r.outcome) for r in page.view(f).junit_records}
+    assert {("ROUNDS", "violated"), ("RESIDUE", "broken")} <= seen
+    told = page.view(folder(verdict="violated", violations=[violation()], engine=engine)).junit_records
+    assert {r.clause for r in told if r.outcome == "violated"} == {"PMQ-02"}
+
+
+def test_every_rule_that_spoke_for_a_clause_is_kept(folder):
+    f = folder(verdict="violated", violations=[violation(), violation(rule="VORD")], engine=stress(exit=1))
+    (r,) = [r for r in page.view(f).junit_records if r.outcome == "violated"]
+    assert r.rule == "VORD VPRIO" and r.replay == "plumbline stress mq=5 --seed 0x1"

@@ -8,14 +8,12 @@ from typing import Any
 
 import jinja2
 
-from .. import __version__
+from .. import __version__, claims
 from ..history import STATES
 from ..outcomes import OUTCOMES, Record, cells, column, plural
 from ..runfolder import RunFolder
-from ..stress import hang_words
 from . import svg
 
-_KINDS = ("per_mech", "mechanisms", "mix")  # where an engine's summary may keep its figures by kind of driver
 MARKS = {"held": "✓", "violated": "✗", "skipped": "–", "broken": "!", "unknown": "?"}
 _HANDFUL = 40  # findings shown in full
 
@@ -72,16 +70,9 @@ class View:
 
 def view(folder: RunFolder) -> View:
     """Everything the page shows. Works on a folder of any part of a run: conform alone, stress alone, neither."""
-    run, env, conform = folder.read_json("run.json"), folder.read_json("env.json"), folder.read_json("conform.json")
-    records = [
-        Record(**{k: v for k, v in r.items() if k in Record.__dataclass_fields__})
-        for r in conform.get("records", [])
-        if _usable(r)
-    ]
-    stress = run.get("stress") or {}
-    kinds = _kinds(stress)
-    under_load = _stress_records(run, kinds)
-    v = View(run, env, "", records, under_load, kinds=kinds, news=list(conform.get("news", [])))
+    told = claims.of_folder(folder)
+    run, conform, stress, records, under_load = told.run, told.conform, told.stress, told.records, told.under_load
+    v = View(run, told.env, "", records, under_load, kinds=told.kinds, news=list(conform.get("news", [])))
     v.matrices = _matrices(records, under_load)
     v.findings = _findings(run.get("violations") or [])
     v.skips = _reasons(records, "skipped") + _engine_skips(stress)
@@ -94,104 +85,13 @@ def view(folder: RunFolder) -> View:
     return v
 
 
-def _usable(r: Any) -> bool:
-    return (
-        isinstance(r, dict)
-        and all(isinstance(r.get(k), str) for k in ("clause", "variant", "mechanism"))
-        and r.get("outcome") in OUTCOMES
-    )
-
-
-def _kinds(stress: dict[str, Any]) -> list[dict[str, Any]]:
-    """The engine's figures, one entry a kind of driver, each with its `label`."""
-    for key in _KINDS:
-        value = stress.get(key)
-        if isinstance(value, list) and any(isinstance(m, dict) for m in value):
-            return [
-                {**m, "label": column(str(m.get("mechanism") or m.get("name") or "?"), str(m.get("variant") or ""))}
-                for m in value
-                if isinstance(m, dict)
-            ]
-        if isinstance(value, dict):
-            return [
-                {**m, "label": column(*name.partition("/")[::2])} for name, m in value.items() if isinstance(m, dict)
-            ]
-    return []
-
-
-def _stress_records(run: dict[str, Any], kinds: list[dict[str, Any]]) -> list[Record]:
-    """One record a clause and kind whose rounds were judged under load."""
-    bad: dict[tuple[str, str], dict[str, Any]] = {}
-    for v in run.get("violations") or []:
-        if v.get("where") == "stress":
-            bad.setdefault(
-                (v.get("clause") or v.get("rule") or "?", column(v.get("mechanism", ""), v.get("variant", ""))), v
-            )
-    judged = {k["label"]: k.get("judged", 0) for k in kinds}
-    out = []
-    for where, clauses in (run.get("rules") or {}).items():
-        mech, _, variant = where.partition("/")
-        label = column(mech, variant)
-        for c in clauses if judged.get(label) or judged.get(where) else ():
-            v = bad.pop((c["id"], label), None)
-            out.append(_under_load(c["id"], mech, variant or mech, v, c))
-    out += [
-        _trouble_record("HANG", "violated", h, hang_words(h)) for h in run.get("hangs") or [] if isinstance(h, dict)
-    ]
-    out += [
-        _trouble_record("DRIVER", "broken", b, str(b.get("why", "")))
-        for b in (run.get("stress") or {}).get("broken") or []
-        if isinstance(b, dict)
-    ]
-    return out + [
-        _under_load(clause, v.get("mechanism", ""), v.get("variant", ""), v, v) for (clause, _), v in bad.items()
-    ]
-
-
-def _under_load(clause: str, mech: str, variant: str, v: dict[str, Any] | None, about: dict[str, Any]) -> Record:
-    r = Record(
-        clause,
-        variant,
-        mech,
-        "violated" if v else "held",
-        "stress::under_load",
-        text=about.get("text", ""),
-        source=about.get("source", ""),
-        level=about.get("level", ""),
-    )
-    if v:
-        r.reason, r.rule, r.witness, r.expected, r.note = (
-            v.get("reason", ""),
-            v.get("rule", ""),
-            v.get("witness"),
-            v.get("expected", ""),
-            v.get("note", ""),
-        )
-    return r
-
-
-def _trouble_record(name: str, outcome: str, about: dict[str, Any], reason: str) -> Record:
-    mech = str(about.get("mechanism") or "?")
-    return Record(
-        name,
-        str(about.get("variant") or mech),
-        mech,
-        outcome,
-        "stress::under_load",
-        reason,
-        text="Every operation that can be carried out is carried out."
-        if name == "HANG"
-        else "The driver lives until it is told to stop.",
-    )
-
-
 def _matrices(records: list[Record], under_load: list[Record]) -> list[Matrix]:
     out = []
     load = {(r.clause, column(r.mechanism, r.variant)): r for r in under_load}
-    everything = records + [r for r in under_load if r.clause not in ("HANG", "DRIVER")]
+    everything = records + [r for r in under_load if r.clause not in claims.OF_THE_RUN]
     for mech in dict.fromkeys(r.mechanism for r in everything):
         mine = [r for r in everything if r.mechanism == mech]
-        table = cells(r for r in mine if r.test != "stress::under_load")
+        table = cells(r for r in mine if r.test != claims.UNDER_LOAD)
         columns = sorted({column(r.mechanism, r.variant) for r in mine})
         about = {r.clause: r for r in reversed(mine)}
         rows = [
