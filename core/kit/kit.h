@@ -19,6 +19,7 @@
 #include "../check/check.h"
 #include "../driver.h"
 #include "../hist/history.h"
+#include "frame.h"
 
 #include <jansson.h>
 #include <signal.h>
@@ -28,7 +29,6 @@
 
 enum {
 	PL_EXIT_USAGE = 2,
-	PL_LINE_MAX = 65536,
 	PL_ACTORS_MAX = 64,
 	PL_HANDLES_MAX = 16,
 	PL_HANDLE_NAME = 24,
@@ -241,11 +241,6 @@ struct pl_ctl {
 } __attribute__((aligned(4096))); /* pages of its own: an actor gives its copy back */
 
 extern struct pl_ctl pl_ctl;
-
-/* frame.c: 1 a line (no LF), 0 none yet, -EMSGSIZE a line too long was dropped, -EPIPE end of input
- */
-int pl_frame_next(char **ret_line, size_t *ret_len);
-int pl_frame_fill(int fd);
 
 /* out.c */
 void pl_out_line(json_t *o /* stolen */, bool droppable);

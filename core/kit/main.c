@@ -17,6 +17,7 @@ enum { STOP_NS = 2000000000, STARTUP_TICK_NS = 1000000000, FDS = 3 + PL_ACTORS_M
 struct pl_ctl pl_ctl;
 static struct pl_ctl *const c = &pl_ctl;
 static uint64_t unblocked; /* signal mask while waiting */
+static struct pl_frame requests;
 
 static volatile sig_atomic_t asked_to_end;
 
@@ -169,7 +170,7 @@ static void read_requests(void)
 	int r;
 
 	c->lines_left = false;
-	while ((r = pl_frame_next(&line, &len)) != 0) {
+	while ((r = pl_frame_next(&requests, &line, &len)) != 0) {
 		if (r == -EPIPE) {
 			c->input_over = true;
 			return pl_stop(-1);
@@ -190,7 +191,7 @@ static void last_requests(void)
 	if (reads_on())
 		read_requests();
 	while (reads_on() && raw_poll(&p, 1, 0, NULL) > 0) {
-		(void)pl_frame_fill(c->in);
+		(void)pl_frame_fill(&requests, c->in);
 		read_requests();
 	}
 }
@@ -265,7 +266,7 @@ static void step(void)
 		pl_round_bell();
 	}
 	if (n && p[0].revents)
-		(void)pl_frame_fill(c->in);
+		(void)pl_frame_fill(&requests, c->in);
 	if (n && reads_on() && (p[0].revents || c->lines_left))
 		read_requests();
 }

@@ -44,6 +44,7 @@ static const struct pl_driver driver = {
 	.open_args = { { "depth", 0, 9 } },
 };
 
+static struct pl_frame in;
 static int feed[2];
 
 static void set_up(void)
@@ -72,7 +73,7 @@ static void lines(void)
 	size_t len;
 	int r;
 
-	while ((r = pl_frame_next(&line, &len)) != 0) {
+	while ((r = pl_frame_next(&in, &line, &len)) != 0) {
 		assert(r == 1 || r == -EMSGSIZE);
 		pl_request(r > 0 ? line : NULL, r > 0 ? len : 0);
 		pl_ctl.stopping = pl_ctl.input_over = false;
@@ -96,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		} else
 			assert(write(feed[1], data + at, n) == (ssize_t)n);
 		for (p.revents = 0; raw_poll(&p, 1, 0, NULL) > 0;) {
-			assert(pl_frame_fill(feed[0]) == 0);
+			assert(pl_frame_fill(&in, feed[0]) == 0);
 			lines();
 		}
 	}

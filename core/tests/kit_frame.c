@@ -20,6 +20,7 @@ static struct {
 	unsigned n, toolong, ends;
 } got;
 
+static struct pl_frame in;
 static int feed[2];
 
 static void collect(void)
@@ -28,7 +29,7 @@ static void collect(void)
 	size_t len;
 	int r;
 
-	while ((r = pl_frame_next(&line, &len)) != 0) {
+	while ((r = pl_frame_next(&in, &line, &len)) != 0) {
 		if (r == -EPIPE) {
 			got.ends++;
 			return;
@@ -54,7 +55,7 @@ static void give(const void *bytes, size_t len, size_t step)
 
 		cr_assert_eq(write(feed[1], p, n), (ssize_t)n);
 		while (poll(&(struct pollfd){ .fd = feed[0], .events = POLLIN }, 1, 0) > 0) {
-			cr_assert_eq(pl_frame_fill(feed[0]), 0);
+			cr_assert_eq(pl_frame_fill(&in, feed[0]), 0);
 			collect();
 		}
 		p += n, len -= n;
@@ -114,11 +115,11 @@ Test(frame, half_a_line_at_the_end_is_no_line, .init = begin)
 {
 	give("whole\nhalf", 10, 10);
 	close(feed[1]);
-	cr_assert_eq(pl_frame_fill(feed[0]), 0);
+	cr_assert_eq(pl_frame_fill(&in, feed[0]), 0);
 	collect();
 	cr_assert_eq(got.n, 1);
 	cr_assert_eq(got.ends, 1);
-	cr_assert_eq(pl_frame_fill(feed[0]), 0, "the end stays the end");
+	cr_assert_eq(pl_frame_fill(&in, feed[0]), 0, "the end stays the end");
 	collect();
 	cr_assert_eq(got.ends, 2);
 }
@@ -131,14 +132,14 @@ Test(frame, an_unread_buffer_is_no_end, .init = begin)
 
 	memset(lines, '\n', sizeof lines);
 	cr_assert_eq(write(feed[1], lines, 60000), 60000);
-	cr_assert_eq(pl_frame_fill(feed[0]), 0);
+	cr_assert_eq(pl_frame_fill(&in, feed[0]), 0);
 	cr_assert_eq(write(feed[1], lines, 10000), 10000);
-	cr_assert_eq(pl_frame_fill(feed[0]), 0);
-	cr_assert_eq(pl_frame_fill(feed[0]), 0, "full: nothing is read");
-	for (seen = 0; pl_frame_next(&line, &len) == 1; seen++)
+	cr_assert_eq(pl_frame_fill(&in, feed[0]), 0);
+	cr_assert_eq(pl_frame_fill(&in, feed[0]), 0, "full: nothing is read");
+	for (seen = 0; pl_frame_next(&in, &line, &len) == 1; seen++)
 		;
 	cr_assert_eq(seen, PL_LINE_MAX);
-	cr_assert_eq(pl_frame_next(&line, &len), 0, "no more for now, but no end");
+	cr_assert_eq(pl_frame_next(&in, &line, &len), 0, "no more for now, but no end");
 }
 
 /* Random bytes against the plainest of splitters. */
