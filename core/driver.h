@@ -64,15 +64,16 @@ enum pl_cap {
 		1 << 18, /* a lock that lends its owner its waiters' priority. Unless it is robust
 				 it promises nothing once an actor has died */
 	PL_LOWEST = 1 << 19, /* the lowest tag goes first */
-	PL_EACH = 1 << 20,   /* nothing is inherited: every actor opens the object for itself, with
-				 `create` 0, by its name if it has one */
-	PL_OWNED = 1 << 21,  /* what is put reaches one actor, the owner: only it takes. Its death
+	PL_EACH = 1 << 20,  /* open is called in every actor too, with `create` 0, for a view of its
+				 own: by the object's name, or, if it has none, over the descriptors
+				 that the actor inherited */
+	PL_OWNED = 1 << 21, /* what is put reaches one actor, the owner: only it takes. Its death
 				 takes along what was on its way */
-	PL_LATE = 1 << 22,   /* a put may return before what it put can be taken: finding nothing
+	PL_LATE = 1 << 22,  /* a put may return before what it put can be taken: finding nothing
 				 proves nothing */
-	PL_LOSSY = 1 << 23,  /* not every put leads to a take: takers of a round go on until the
+	PL_LOSSY = 1 << 23, /* not every put leads to a take: takers of a round go on until the
 				 putters are done. Their operations must end by themselves */
-	PL_FREED = 1 << 24,  /* a lock that its owner's death releases, and nobody is told */
+	PL_FREED = 1 << 24, /* a lock that its owner's death releases, and nobody is told */
 };
 
 /* What an operation does, in words that every checker, drain and generic suite understands. */
@@ -101,6 +102,7 @@ enum pl_how {
 	PL_NOCANCEL = 1 << 6, /* no signal ends it: only SIGKILL of the actor does */
 	PL_CLOSES = 1 << 7,   /* ends the use of args->fd */
 	PL_MONO = 1 << 8,     /* args->deadline is on CLOCK_MONOTONIC instead */
+	PL_RELATIVE = 1 << 9, /* args->deadline is a time from now */
 };
 
 enum pl_arg_kind {
@@ -147,7 +149,8 @@ struct pl_obj {
 	int variant;	    /* index into pl_driver.variants */
 	int fd[PL_FDS_MAX]; /* -1: none. After fork the numbers are the same in every actor */
 	void *mem; /* pl_driver.mem bytes shared by all actors; NULL if the driver asks for none */
-	void *local; /* this process's own view of the object, set by open: a mapping, a sem_t */
+	void *local; /* this process's own view of the object, set by open: a mapping, a sem_t. Undone
+			by pl_driver.close */
 	size_t local_len;  /* bytes of it, at least those that a wait may address */
 	const char *name;  /* PL_NAMES: "/plumb.<run>.<inst>.<handle>"; NULL for anonymous ones */
 	int create;	   /* open: 1 create (exclusively), 0 attach to `name` */
@@ -200,6 +203,8 @@ struct pl_op {
 	const char *out[PL_OUT_MAX];
 	uint32_t weight; /* share in the default plan of rounds among operations of one role; 0:
 			    never */
+	uint32_t only;	 /* bits 1 << variant: in rounds, and to drain and read the level, it is
+			    used for these alone. 0: for all */
 };
 
 /* What one open object with default arguments costs of a limit that many drivers share. The names

@@ -53,6 +53,14 @@ int pl_end_for(const struct pl_driver *d, const struct pl_op *op)
 	return d->ends[0] && op->role == PL_PUT ? 1 : 0;
 }
 
+/* A number that no process has answers for an actor that is not there: 0 and below mean groups. */
+int64_t pl_actor_tid(const struct pl_shared *s, int64_t id)
+{
+	int32_t tid = id >= 0 && id < PL_ACTORS_MAX ? atomic_load(&s->slot[id].tid) : 0;
+
+	return tid > 1 ? tid : INT32_MAX;
+}
+
 const struct pl_arg *pl_arg_of(const struct pl_op *op, enum pl_arg_kind kind, int *ret_index)
 {
 	int i;
@@ -71,7 +79,10 @@ struct timespec pl_deadline_in(const struct pl_op *op, int64_t ns)
 	struct timespec ts;
 	int64_t t;
 
-	clock_gettime(op->how & PL_MONO ? CLOCK_MONOTONIC : CLOCK_REALTIME, &ts);
+	if (op->how & PL_RELATIVE)
+		ts = (struct timespec){ 0 };
+	else
+		clock_gettime(op->how & PL_MONO ? CLOCK_MONOTONIC : CLOCK_REALTIME, &ts);
 	if (__builtin_add_overflow(ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec, ns, &t))
 		t = INT64_MAX;
 	return t < 0 ? (struct timespec){ 0 }
@@ -97,8 +108,8 @@ void *pl_actor_buf(struct pl_env *e, size_t len)
 void pl_slot_enter(struct pl_env *e, const struct pl_obj *o, const struct pl_op *op, int fd)
 {
 	e->slot->fd = fd;
-	e->slot->mem = (uint64_t)(uintptr_t)o->mem;
-	e->slot->mem_len = o->mem ? e->drv->mem : 0;
+	e->slot->mem = (uint64_t)(uintptr_t)(o->local ? o->local : o->mem);
+	e->slot->mem_len = o->local ? o->local_len : o->mem ? e->drv->mem : 0;
 	e->slot->op = (uint16_t)(op - e->ops);
 	e->slot->timed = (op->how & PL_TIMED) != 0;
 }
@@ -111,14 +122,19 @@ static void take_signals(struct pl_slot *s, struct pl_rsp *r)
 	memcpy(r->signal, s->signal, sizeof r->signal);
 }
 
-static void tell_payload(
-	struct pl_env *e, const struct pl_op *op, const struct pl_args *a, struct pl_rsp *rsp)
+static void tell_payload(struct pl_env *e, const struct pl_op *op, const struct pl_args *a,
+	const struct pl_result *r, struct pl_rsp *rsp)
 {
 	struct pl_piece p;
 	size_t at = 0, n;
+	int size;
 
 	if (op->role == PL_PUT) {
 		rsp->sum = pl_payload_sum(a->buf, a->len);
+		return;
+	}
+	if (pl_arg_of(op, PL_SIZE, &size) == NULL) {
+		rsp->token = r->token;
 		return;
 	}
 	if (op->role != PL_TAKE || rsp->ret <= 0)
@@ -132,6 +148,22 @@ static void tell_payload(
 			(struct pl_place_in_stream){ p.token, (uint32_t)p.offset, (uint32_t)p.len };
 }
 
+/* The request's arguments as the driver wants them. */
+static void call_args(struct pl_env *e, const struct pl_cmd *m, struct pl_args *a)
+{
+	const struct pl_op *op = &e->ops[m->op];
+	int i;
+
+	for (i = 0; i < PL_ARGS_MAX; i++)
+		a->v[i] = op->arg[i].name && op->arg[i].kind == PL_ACTOR
+				  ? pl_actor_tid(e->shared, m->v[i])
+				  : m->v[i];
+	a->deadline = (struct timespec){ .tv_sec = (time_t)m->sec, .tv_nsec = (long)m->nsec };
+	(void)pl_arg_of(op, PL_SIZE, &i);
+	a->len = i >= 0 ? (size_t)a->v[i] : 0;
+	a->buf = pl_actor_buf(e, a->len + 1);
+}
+
 static void do_call(struct pl_env *e, const struct pl_cmd *m)
 {
 	const struct pl_op *op = &e->ops[m->op];
@@ -141,15 +173,12 @@ static void do_call(struct pl_env *e, const struct pl_cmd *m)
 	struct pl_rsp rsp = { .token = m->token };
 	int i, end = m->end >= 0 ? m->end : pl_end_for(e->drv, op);
 
-	memcpy(a.v, m->v, sizeof a.v);
-	a.deadline = (struct timespec){ .tv_sec = (time_t)m->sec, .tv_nsec = (long)m->nsec };
+	call_args(e, m, &a);
 	a.fd = o->fd[end];
-	(void)pl_arg_of(op, PL_SIZE, &i);
-	a.len = i >= 0 ? (size_t)a.v[i] : 0;
-	a.buf = pl_actor_buf(e, a.len + 1);
-	if (op->role == PL_PUT) {
+	if (op->role == PL_PUT || op->role == PL_UPDATE) {
 		if (!rsp.token)
 			rsp.token = pl_token(e->id, e->incarnation, ++e->slot->numbered);
+		a.token = rsp.token;
 		pl_payload_fill(a.buf, e->shared->seed, rsp.token, 0, a.len, a.len);
 	}
 	if (pl_arg_of(op, PL_TAG, &i))
@@ -166,9 +195,10 @@ static void do_call(struct pl_env *e, const struct pl_cmd *m)
 	rsp.tag = r.tag;
 	rsp.len = a.len;
 	memcpy(rsp.out, r.out, sizeof rsp.out);
-	tell_payload(e, op, &a, &rsp);
+	tell_payload(e, op, &a, &r, &rsp);
 	if (rsp.ret >= 0 && op->how & PL_NEWFD && m->as) {
 		e->obj[m->as] = *o;
+		e->obj[m->as].local = NULL;
 		e->born[m->as] = false;
 		e->obj[m->as].fd[0] = (int)rsp.ret;
 		e->obj[m->as].fd[1] = (int)rsp.ret;
@@ -182,15 +212,28 @@ static void do_call(struct pl_env *e, const struct pl_cmd *m)
 	(void)pl_chan_send(e->chan, &rsp, sizeof rsp, NULL, 0);
 }
 
+/* Opens the object for this process: its own view of what it inherited, or a fresh start by name. */
+void pl_actor_attach(struct pl_env *e, struct pl_obj *o, const int64_t *open_args)
+{
+	struct pl_args a = { 0 };
+	int i;
+
+	memcpy(a.v, open_args, sizeof a.v);
+	o->create = 0, o->local = NULL;
+	for (i = 0; i < PL_FDS_MAX && pl_reopens(e->drv, o); i++)
+		o->fd[i] = -1;
+	(void)e->drv->open(o, &a);
+}
+
 /* An object that was opened after this actor began, or that an actor of kind exec must open by its
  * name. */
 static void do_open(struct pl_env *e, const struct pl_cmd *m, int *fds, int nfds)
 {
 	struct pl_obj *o = &e->obj[m->handle];
-	struct pl_args a = { 0 };
 	int i, next = 0;
 
 	*o = m->obj;
+	o->local = NULL;
 	e->born[m->handle] = false;
 	memcpy(e->name[m->handle], m->name, sizeof m->name);
 	o->name = m->name[0] ? e->name[m->handle] : NULL;
@@ -205,11 +248,8 @@ static void do_open(struct pl_env *e, const struct pl_cmd *m, int *fds, int nfds
 
 		o->fd[i] = had && next < nfds ? fds[next++] : -1;
 	}
-	if (next == 0 && o->name) {
-		memcpy(a.v, m->v, sizeof a.v);
-		o->create = 0;
-		(void)e->drv->open(o, &a);
-	}
+	if ((next == 0 && o->name) || pl_caps_of(e->drv, o) & PL_EACH)
+		pl_actor_attach(e, o, m->v);
 }
 
 /* Threads share what they were born with: whoever is told first closes it, once. */
@@ -229,10 +269,12 @@ static void do_close(struct pl_env *e, unsigned handle, int end)
 	for (i = 0; i < PL_FDS_MAX; i++) {
 		if (end >= 0 && end != i && !same)
 			continue;
-		if (o->fd[i] >= 0 && !(same && i > 0) && closes(e, handle, i))
+		if (o->fd[i] >= 0 && !e->drv->ids && !(same && i > 0) && closes(e, handle, i))
 			(void)raw_close(o->fd[i]);
 		o->fd[i] = -1;
 	}
+	if (end < 0)
+		pl_local_close(e->drv, o);
 	if (o->mem && end < 0 && closes(e, handle, 0))
 		(void)munmap(o->mem, e->drv->mem);
 	o->mem = end < 0 ? NULL : o->mem;

@@ -197,6 +197,8 @@ static void add_payload(json_t *o, const struct pl_op *op, const struct pl_rsp *
 		(void)json_object_set_new(o, "token", hex(r->token));
 		(void)json_object_set_new(o, "sum", hex(r->sum));
 	}
+	if ((op->role == PL_OBSERVE && r->token) || (op->role == PL_UPDATE && r->ret >= 0))
+		(void)json_object_set_new(o, "token", hex(r->token));
 	if (op->role == PL_PUT || op->role == PL_TAKE || op->role == PL_ACQUIRE)
 		(void)json_object_set_new(o, "tag", json_integer((json_int_t)r->tag));
 	if (op->role != PL_TAKE || r->ret <= 0)

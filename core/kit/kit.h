@@ -3,15 +3,21 @@
  * The kit's inside: what the control process and its actors share, and who does what.
  *
  *   main.c     arguments, the guard of stdout, the one poll loop
- *   frame.c    lines in; out.c lines out
- *   request.c  the table of protocol requests          hello.c  what a driver says of itself
- *   object.c   handles: open, release, close, journal  call.c   one operation, its deadline, its
- * cancel spawn.c    actors: fork, thread, exec, kill, reap  fault.c  kill, stop, continue, close,
- * signal chan.c     messages between control and an actor   actor.c  an actor's loop plan.c     who
- * does what in a round                unit.c   an actor's part of a round, the hot loop round.c
- * barrier to reset, control's side        judge.c  the forked check and what it found observe.c
- * /proc: is it asleep, in what call?      status.c tick.c  what is told names.c    errno, signals,
- * capabilities            fdops.c  operations that every descriptor has
+ *   frame.c    lines in                     out.c      lines out
+ *   request.c  the table of requests        hello.c    what a driver says of itself
+ *   object.c   handles: open, release, close, journal
+ *   call.c     one operation, its deadline, its cancel
+ *   spawn.c    actors: fork, thread, kill, reap
+ *   exec.c     actors of a fresh program    fault.c    kill, stop, continue, close, signal
+ *   chan.c     messages between control and an actor
+ *   actor.c    an actor's loop              stage.c    its stages of a round
+ *   unit.c     the hot loop of a round
+ *   plan.c     who does what in a round     round.c    barrier to reset, control's side
+ *   rest.c     quiescence                   judge.c    the forked check and what it found
+ *   observe.c  /proc: is it asleep, in what call?
+ *   status.c, tick.c  what is told          names.c    errno, signals, capabilities
+ *   fdops.c    operations that every descriptor has
+ *   path.c     where objects that are files live
  */
 #ifndef PLUMBLINE_KIT_H
 #define PLUMBLINE_KIT_H
@@ -81,7 +87,7 @@ struct pl_part {     /* one actor's part of a plan */
 	uint32_t in; /* takes part */
 	uint32_t handle;
 	uint32_t units; /* as the plan says; */
-	uint64_t quota; /* in this round: units, or bytes for a taker of a stream */
+	uint64_t quota; /* in this round: units, or, for a taker of a stream or sum, its amount */
 	uint32_t seq;	/* a unit is all of `op` in turn, not one of them drawn */
 	uint32_t ndo, weights;
 	uint32_t weight[PL_DO_MAX];
@@ -98,8 +104,9 @@ struct pl_shared {
 	_Atomic uint32_t kick;	  /* an interrupted wait is given up */
 	_Atomic uint32_t stop;	  /* no further unit is begun */
 	uint32_t drainer, drained;
+	uint32_t owner; /* of what is PL_OWNED: the one that takes; PL_ACTORS_MAX: nobody */
 	int64_t start_at;
-	uint32_t model, checked, sched, saved;
+	uint32_t model, caps, checked, sched, saved;
 	struct pl_verdict verdict;
 	struct pl_slot slot[PL_ACTORS_MAX];
 	struct pl_part part[PL_ACTORS_MAX];
@@ -168,10 +175,12 @@ struct pl_env {
 
 void pl_actor_main(struct pl_env *e); /* returns when its channel closes, or it is told to exit */
 _Noreturn void pl_actor_become(struct pl_env *e); /* a fresh program under the same id: kind exec */
+void pl_actor_attach(struct pl_env *e, struct pl_obj *o, const int64_t *open_args);
 void *pl_actor_buf(struct pl_env *e, size_t len);
 void pl_actor_signals(void);
-void pl_actor_stages(struct pl_env *e, uint32_t seen); /* unit.c: until STAGE_OVER */
+void pl_actor_stages(struct pl_env *e, uint32_t seen); /* stage.c: until STAGE_OVER */
 int pl_end_for(const struct pl_driver *d, const struct pl_op *op);
+int64_t pl_actor_tid(const struct pl_shared *s, int64_t id); /* no such actor: nobody's */
 struct timespec pl_deadline_in(const struct pl_op *op, int64_t ns);
 const struct pl_arg *pl_arg_of(const struct pl_op *op, enum pl_arg_kind kind, int *ret_index);
 const struct pl_op *pl_ops_table(const struct pl_driver *d, unsigned *ret_n);
@@ -359,7 +368,32 @@ extern const struct pl_op pl_fd_ops[];
 
 static inline bool pl_is_fd(const struct pl_driver *d)
 {
-	return d->mem == 0;
+	return d->mem == 0 && !d->ids;
+}
+
+static inline uint32_t pl_caps_of(const struct pl_driver *d, const struct pl_obj *o)
+{
+	return d->variants[o->variant].caps;
+}
+
+/* Does the kit use it, of itself, on this object? */
+static inline bool pl_fits(const struct pl_op *op, const struct pl_obj *o)
+{
+	return !op->only || op->only & 1U << o->variant;
+}
+
+/* In a process of its own: does an actor open the object anew, by its name? */
+static inline bool pl_reopens(const struct pl_driver *d, const struct pl_obj *o)
+{
+	return pl_caps_of(d, o) & PL_EACH && o->name;
+}
+
+/* What open made in this process beside descriptors and the kit's memory. */
+static inline void pl_local_close(const struct pl_driver *d, struct pl_obj *o)
+{
+	if (o->local && d->close)
+		d->close(o);
+	o->local = NULL;
 }
 
 #endif

@@ -96,7 +96,7 @@ static void close_fds(struct pl_handle *h)
 	int i;
 
 	for (i = 0; i < PL_FDS_MAX; i++) {
-		if (h->obj.fd[i] >= 0)
+		if (h->obj.fd[i] >= 0 && !c->drv->ids)
 			(void)raw_close(h->obj.fd[i]);
 		h->obj.fd[i] = -1;
 	}
@@ -105,6 +105,7 @@ static void close_fds(struct pl_handle *h)
 static void forget(struct pl_handle *h)
 {
 	if (!h->local) {
+		pl_local_close(c->drv, &h->obj);
 		close_fds(h);
 		if (h->obj.mem)
 			(void)munmap(h->obj.mem, c->drv->mem);
@@ -136,16 +137,25 @@ static int give(struct pl_actor *a, int number)
 		fds[n++] = h->memfd;
 		m.mem_len = c->drv->mem;
 	}
-	for (i = 0; i < PL_FDS_MAX && a->kind != KIND_EXEC && !a->execed; i++)
+	if (c->drv->ids || pl_reopens(c->drv, &h->obj) || a->kind == KIND_EXEC || a->execed)
+		return pl_chan_send(a->chan, &m, sizeof m, fds, n);
+	for (i = 0; i < PL_FDS_MAX; i++)
 		if (h->obj.fd[i] >= 0)
 			fds[n++] = h->obj.fd[i];
 	return pl_chan_send(a->chan, &m, sizeof m, fds, n);
 }
 
+/* Every actor has what it takes: signals reach whoever lives. */
+static bool needs_nothing(const struct pl_handle *h)
+{
+	return pl_caps_of(c->drv, &h->obj) & PL_EACH && h->obj.fd[0] < 0;
+}
+
 /* What travels to an actor of kind exec: a name or memory, never a descriptor. */
 static bool reaches(const struct pl_actor *a, const struct pl_handle *h)
 {
-	return (a->kind != KIND_EXEC && !a->execed) || h->sysname[0] || h->memfd >= 0;
+	return (a->kind != KIND_EXEC && !a->execed) || h->sysname[0] || h->memfd >= 0 ||
+	       needs_nothing(h);
 }
 
 int pl_objects_give(struct pl_actor *a)
@@ -283,8 +293,7 @@ void pl_req_open(int64_t id, json_t *req)
 	if (!all_listen(id))
 		return;
 	for (i = 0; i < (int)c->nactors; i++)
-		if (c->actor[i].alive && c->actor[i].kind == KIND_EXEC && !h->sysname[0] &&
-			!c->drv->mem)
+		if (c->actor[i].alive && !reaches(&c->actor[i], h) && !c->drv->mem)
 			return pl_reply_err(id, "usage", true, NULL,
 				"an exec actor exists: a descriptor without a name cannot reach "
 				"it");
@@ -329,9 +338,12 @@ void pl_req_release(int64_t id, json_t *req)
 		if ((end >= 0 && end != i) || *fd < 0)
 			continue;
 		pl_control_note(PL_OP_RELEASE, 0, pl_now(), pl_now(), number, (uint64_t)i);
-		(void)raw_close(*fd);
+		if (!c->drv->ids)
+			(void)raw_close(*fd);
 		*fd = -1;
 	}
+	if (end < 0)
+		pl_local_close(c->drv, &c->handle[number].obj);
 	pl_reply(id, json_object());
 }
 

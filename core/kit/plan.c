@@ -69,12 +69,12 @@ static void add_op(struct pl_part *p, unsigned index, uint32_t weight)
 	p->ndo++;
 }
 
-static void add_role(struct pl_part *p, enum pl_role role)
+static void add_role(struct pl_part *p, const struct pl_obj *o, enum pl_role role)
 {
 	unsigned i;
 
 	for (i = 0; i < c->nops; i++)
-		if (c->ops[i].role == role && c->ops[i].weight)
+		if (c->ops[i].role == role && c->ops[i].weight && pl_fits(&c->ops[i], o))
 			add_op(p, i, c->ops[i].weight);
 }
 
@@ -101,21 +101,27 @@ static unsigned usable(unsigned *ids)
 
 static int default_plan(int handle, uint32_t ops, char *why, size_t size)
 {
-	const struct pl_variant *v = &c->drv->variants[c->handle[handle].obj.variant];
+	const struct pl_obj *o = &c->handle[handle].obj;
+	const struct pl_variant *v = &c->drv->variants[o->variant];
 	unsigned ids[PL_ACTORS_MAX], n = usable(ids), i, takers;
 
-	takers = v->model == PL_MODEL_STREAM ? 1 : n / 2;
+	takers = v->model == PL_MODEL_STREAM || v->model == PL_MODEL_SUM || v->caps & PL_OWNED
+			 ? 1
+			 : n / 2;
 	for (i = 0; i < n; i++) {
 		struct pl_part *p = begin_part(ids[i], handle, ops);
 
 		if (v->model == PL_MODEL_LOCK)
-			add_role(p, PL_ACQUIRE);
+			add_role(p, o, PL_ACQUIRE);
+		else if (v->model == PL_MODEL_REGISTER)
+			add_role(p, o, PL_PUT), add_role(p, o, PL_OBSERVE),
+				add_role(p, o, PL_UPDATE);
 		else if (n == 1)
 			return (void)snprintf(
 				       why, size, "a default plan needs two actors: give a plan"),
 			       -EINVAL;
 		else
-			add_role(p, i < n - takers ? PL_PUT : PL_TAKE);
+			add_role(p, o, i < n - takers ? PL_PUT : PL_TAKE);
 	}
 	return n ? 0 : ((void)snprintf(why, size, "no actors"), -EINVAL);
 }
@@ -243,19 +249,20 @@ static enum pl_role role_of(const struct pl_part *p)
 	return p->in && p->ndo && !p->seq ? c->ops[p->op[0]].role : PL_NONE;
 }
 
-static uint64_t bytes_put(unsigned actor)
+/* What an actor will put, in the unit that takers count: bytes of a stream, the sum of amounts. */
+static uint64_t amount_put(unsigned actor, enum pl_arg_kind unit)
 {
 	const struct pl_part *p = &c->shared->part[actor];
 	uint64_t key = pl_unit_key(c->shared, actor), sum = 0, u;
 	int64_t v[PL_ARGS_MAX + 1];
-	int size;
+	int at;
 
 	for (u = 0; u < p->units; u++) {
 		unsigned d = 0;
 
 		pl_unit_draw(p, c->ops, key, u, &d, v);
-		(void)pl_arg_of(&c->ops[p->op[d]], PL_SIZE, &size);
-		sum += size >= 0 ? (uint64_t)v[size] : 0;
+		(void)pl_arg_of(&c->ops[p->op[d]], unit, &at);
+		sum += at >= 0 ? (uint64_t)v[at] : 0;
 	}
 	return sum;
 }
@@ -263,16 +270,20 @@ static uint64_t bytes_put(unsigned actor)
 /* Quotas of this round: a taker's share of what will be put. */
 void pl_plan_balance(void)
 {
-	bool stream = c->shared->model == PL_MODEL_STREAM;
+	enum pl_model model = (enum pl_model)c->shared->model;
+	bool lossy = c->shared->caps & PL_LOSSY;
 	uint64_t put = 0, takers = 0, nth = 0, share;
 	unsigned i;
 
+	c->shared->owner = PL_ACTORS_MAX;
 	for (i = 0; i < c->nactors; i++) {
 		struct pl_part *p = &c->shared->part[i];
 
 		p->quota = p->in ? p->units : 0;
 		if (role_of(p) == PL_PUT)
-			put += stream ? bytes_put(i) : p->units;
+			put += model == PL_MODEL_STREAM ? amount_put(i, PL_SIZE)
+			       : model == PL_MODEL_SUM	? amount_put(i, PL_TAG)
+							: p->units;
 		takers += role_of(p) == PL_TAKE;
 	}
 	for (i = 0; i < c->nactors; i++) {
@@ -280,7 +291,9 @@ void pl_plan_balance(void)
 
 		if (role_of(p) != PL_TAKE)
 			continue;
+		c->shared->owner = i;
 		share = put / takers;
 		p->quota = ++nth == takers ? put - share * (takers - 1) : share;
+		p->quota = lossy ? UINT64_MAX : p->quota;
 	}
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,9 +57,18 @@ static inline long raw_tgkill(pid_t pid, pid_t tid, int sig)
 	return syscall(SYS_tgkill, pid, tid, sig);
 }
 
-static inline long raw_wait(int *status)
+/* A dead child, which keeps its pid until raw_wait(). 0 or below: none. */
+static inline long raw_wait_peek(void)
 {
-	return syscall(SYS_wait4, -1, status, 1 /* WNOHANG */, NULL);
+	siginfo_t si = { 0 };
+	long r = syscall(SYS_waitid, P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT, NULL);
+
+	return r < 0 ? r : si.si_pid;
+}
+
+static inline long raw_wait(long pid, int *status)
+{
+	return syscall(SYS_wait4, pid, status, WNOHANG, NULL);
 }
 
 static inline _Noreturn void raw_exit(int code)

@@ -17,12 +17,13 @@ struct look {
 
 static bool in_its_call(const struct pl_slot *s, const struct pl_sight *v)
 {
-	if (pl_rung() != RUNG_SYSCALL)
+	if (pl_rung() != RUNG_SYSCALL || (s->fd < 0 && !s->mem))
 		return true;
 	if (v->nr < 0)
 		return false;
-	return s->mem ? v->arg0 >= s->mem && v->arg0 < s->mem + s->mem_len
-		      : v->arg0 == (uint64_t)s->fd;
+	if (s->mem && v->arg0 >= s->mem && v->arg0 < s->mem + s->mem_len)
+		return true;
+	return s->fd >= 0 && v->arg0 == (uint64_t)s->fd;
 }
 
 /* Is every participant parked, dead, or asleep in its call on its object (or, if told so, on anything) with nothing
@@ -50,7 +51,8 @@ static bool look(struct look *l, bool anywhere)
 	return true;
 }
 
-static void read_level(void)
+/* Writes down what can be taken and put now: by reading alone. */
+void pl_rest_level(void)
 {
 	struct pl_handle *h = &c->handle[c->job->handle];
 	const struct pl_op *op;
@@ -60,7 +62,8 @@ static void read_level(void)
 		struct pl_args a = { .fd = h->obj.fd[0] };
 		struct pl_result r = { 0 };
 
-		if (!(op->how & PL_LEVEL) || a.fd < 0)
+		if (!(op->how & PL_LEVEL) || !pl_fits(op, &h->obj) ||
+			(a.fd < 0 && pl_is_fd(c->drv)))
 			continue;
 		if (op->call(&h->obj, &a, &r) >= 0)
 			pl_control_note(PL_OP_LEVEL, 0, t, pl_now(), (int64_t)r.amount, r.room);
@@ -77,7 +80,7 @@ static void at_rest(const struct look *l)
 
 	if (pl_rung() == RUNG_SYSCALL)
 		pl_hist(c->shared, PL_ACTORS_MAX)->flags |= PL_HIST_EXACT;
-	read_level();
+	pl_rest_level();
 	for (i = 0; i < c->nactors; i++)
 		if (l->in_op[i])
 			pl_control_note(PL_OP_ASLEEP, i, now, now, 0, c->shared->slot[i].rec);

@@ -122,6 +122,8 @@ static void deal(void)
 	c->job->overhead_ns += s->start_at - c->job->round_begun;
 	c->job->last_count = UINT64_MAX;
 	pl_stage_begin(WORK);
+	if (s->model == PL_MODEL_COUNTER || s->model == PL_MODEL_SUM)
+		pl_rest_level(); /* what it starts from */
 	for (i = 0; i < c->nactors; i++)
 		if (pl_run_has(i))
 			pl_round_wake(i, STAGE_WORK);
@@ -172,6 +174,16 @@ void pl_round_next(void)
 
 /* ---- CHECK ---- */
 
+static bool has_drain(void)
+{
+	unsigned i;
+
+	for (i = 0; i < c->nops; i++)
+		if (c->ops[i].how & PL_DRAIN && pl_fits(&c->ops[i], &c->handle[c->job->handle].obj))
+			return true;
+	return false;
+}
+
 static void check(void)
 {
 	struct pl_run *j = c->job;
@@ -218,23 +230,13 @@ void pl_round_checked(int status)
 		j->rounds--;
 	else
 		take_verdict(c->shared->checked ? &c->shared->verdict : &none);
-	j->dirty = !c->shared->drained && c->shared->model != PL_MODEL_LOCK;
+	j->dirty = !c->shared->drained && has_drain();
 	if (c->stopping)
 		return;
 	pl_round_next();
 }
 
 /* ---- DRAIN ---- */
-
-static bool has_drain(void)
-{
-	unsigned i;
-
-	for (i = 0; i < c->nops; i++)
-		if (c->ops[i].how & PL_DRAIN)
-			return true;
-	return false;
-}
 
 static void drain(void)
 {
@@ -244,8 +246,10 @@ static void drain(void)
 
 	for (i = 0; i < c->nactors; i++)
 		if (pl_run_has(i) && c->actor[i].alive && !c->actor[i].dying &&
-			!c->actor[i].stopped)
+			!c->actor[i].stopped && (!(s->caps & PL_OWNED) || i == s->owner))
 			break;
+	if (i == c->nactors && s->owner < c->nactors && !c->actor[s->owner].alive)
+		s->drained = s->caps & PL_OWNED; /* it took everything along */
 	if (i == c->nactors || !has_drain())
 		return check();
 	s->drainer = i;

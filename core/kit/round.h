@@ -56,6 +56,7 @@ void pl_round_next(void);
 bool pl_all_parked(void);
 
 void pl_rest_watch(int64_t now); /* WORK */
+void pl_rest_level(void);	 /* notes what can be taken and put now */
 void pl_rest_kick(int64_t now);	 /* KICK */
 void pl_rest_give_up(void);
 

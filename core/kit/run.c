@@ -166,6 +166,7 @@ void pl_req_run(int64_t id, json_t *req)
 		return pl_reply_err(id, "usage", true, NULL, "run needs rounds or for_ms");
 	ops = ops ? ops : PL_OPS_DEFAULT;
 	c->shared->model = c->drv->variants[c->handle[handle].obj.variant].model;
+	c->shared->caps = pl_caps_of(c->drv, &c->handle[handle].obj);
 	c->shared->sched = (uint32_t)sched;
 	if (pl_plan_make(json_object_get(req, "plan"), handle, (uint32_t)ops, why, sizeof why) < 0)
 		return pl_reply_err(id, "usage", true, NULL, "%s", why);

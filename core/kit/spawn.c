@@ -102,14 +102,40 @@ static void leave_control(pid_t parent)
 			(void)raw_close(c->handle[i].memfd);
 }
 
+static void close_object(struct pl_handle *h)
+{
+	int k;
+
+	pl_local_close(c->drv, &h->obj);
+	for (k = 0; k < PL_FDS_MAX; k++)
+		if (h->obj.fd[k] >= 0 && !c->drv->ids)
+			(void)raw_close(h->obj.fd[k]);
+}
+
 static void close_objects(void)
 {
-	int i, k;
+	int i;
 
 	for (i = 1; i <= PL_HANDLES_MAX; i++)
-		for (k = 0; k < PL_FDS_MAX; k++)
-			if (c->handle[i].used && !c->handle[i].local && c->handle[i].obj.fd[k] >= 0)
-				(void)raw_close(c->handle[i].obj.fd[k]);
+		if (c->handle[i].used && !c->handle[i].local)
+			close_object(&c->handle[i]);
+}
+
+/* In the actor's process: what every actor opens for itself. Control's own is dropped first, unless
+ * other threads of the process were born with it too. */
+static void attach_objects(struct pl_env *e)
+{
+	int i;
+
+	for (i = 1; i <= PL_HANDLES_MAX; i++) {
+		struct pl_handle *h = &c->handle[i];
+
+		if (!h->used || h->local || !(pl_caps_of(c->drv, &h->obj) & PL_EACH))
+			continue;
+		if (!e->thread && pl_reopens(c->drv, &h->obj))
+			close_object(h);
+		pl_actor_attach(e, &e->obj[i], h->args.v);
+	}
 }
 
 static _Atomic unsigned threads_left; /* of a host process */
@@ -118,6 +144,7 @@ static void *thread_main(void *arg)
 {
 	struct pl_env *e = arg;
 
+	attach_objects(e);
 	pl_actor_main(e);
 	if (atomic_fetch_sub(&threads_left, 1) == 1)
 		raw_exit(0);
@@ -163,6 +190,7 @@ static _Noreturn void child_main(const struct host_plan *h, enum pl_kind kind)
 		close_objects();
 		pl_actor_become(&env);
 	}
+	attach_objects(&env);
 	(void)madvise(c, sizeof *c, MADV_DONTNEED);
 	pl_actor_main(&env);
 	raw_exit(0);
@@ -416,7 +444,13 @@ void pl_reap(void)
 	pid_t pid;
 	unsigned i;
 
-	while ((pid = (pid_t)raw_wait(&status)) > 0) {
+	while ((pid = (pid_t)raw_wait_peek()) > 0) {
+		for (i = 0; i < c->nactors;
+			i++) /* nobody signals a number that is not its any more */
+			if (c->actor[i].alive && c->actor[i].pid == pid)
+				atomic_store(&c->shared->slot[i].tid, 0);
+		if (raw_wait(pid, &status) != pid)
+			return;
 		int64_t when = pl_now();
 
 		if (pid == c->checker) {

@@ -4,35 +4,14 @@
  * invocation of the next. What costs time (making payloads, reading them back) happens between a
  * return stamp and the next call, where it can only make an invoke stamp early.
  */
-#include "kit.h"
 #include "raw.h"
+#include "unit.h"
 
 #include "../hist/payload.h"
-#include "../hist/rng.h"
-#include "../sched/sched.h"
 
 #include <string.h>
-#include <sys/mman.h>
 
-enum { NEAR_NS = 1000000 };
 enum { READ_MAX = PL_RECS_MAX / 4 * PL_MARK }; /* its extents fit into half a log */
-
-struct worker {
-	struct pl_env *e;
-	const struct pl_part *part;
-	struct pl_obj *obj;
-	struct pl_hist_head *head;
-	struct pl_rec *rec;
-	uint32_t n;   /* records written */
-	int64_t last; /* stamp of the last return */
-	bool stream;
-	uint64_t key;
-	pl_sched_fn *before;
-	int32_t err; /* of the last operation */
-	bool varies; /* units differ in operation or arguments */
-	struct pl_args args;
-	int8_t size_at[PL_OPS_MAX], tag_at[PL_OPS_MAX]; /* by operation: which argument; -1 none */
-};
 
 static inline void bump(_Atomic uint64_t *a, uint64_t by)
 {
@@ -40,17 +19,7 @@ static inline void bump(_Atomic uint64_t *a, uint64_t by)
 		a, atomic_load_explicit(a, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
-static bool given_up(const struct worker *w)
-{
-	return atomic_load_explicit(&w->e->shared->kick, memory_order_relaxed);
-}
-
-static bool stopped(const struct worker *w)
-{
-	return atomic_load_explicit(&w->e->shared->stop, memory_order_relaxed) || given_up(w);
-}
-
-static void count(struct worker *w, const struct pl_op *op, long ret)
+static void count(struct pl_worker *w, const struct pl_op *op, long ret)
 {
 	struct pl_slot *s = w->e->slot;
 
@@ -62,7 +31,7 @@ static void count(struct worker *w, const struct pl_op *op, long ret)
 
 /* Both halves of a record around the call. The caller completes token and state of what was taken.
  */
-static long perform(struct worker *w, const struct pl_op *op, const struct pl_args *a,
+static long perform(struct pl_worker *w, const struct pl_op *op, const struct pl_args *a,
 	struct pl_result *r, uint64_t token, uint64_t aux)
 {
 	struct pl_rec *rec = &w->rec[w->n];
@@ -107,40 +76,48 @@ static long perform(struct worker *w, const struct pl_op *op, const struct pl_ar
 	return ret;
 }
 
-static void settle(struct worker *w, struct pl_rec *rec, long ret)
+static void settle(struct pl_worker *w, struct pl_rec *rec, long ret)
 {
 	(void)w;
 	__atomic_store_n(&rec->state, ret < 0 ? PL_FAIL : PL_OK, __ATOMIC_RELEASE);
 }
 
-static bool room_for(const struct worker *w, size_t len)
+static bool room_for(const struct pl_worker *w, size_t len)
 {
 	return w->n + 4 + (w->stream ? 2 * len / PL_MARK : 0) < PL_RECS_MAX;
+}
+
+/* No room, or nothing there: not now, perhaps later. */
+static bool found_nothing(const struct pl_worker *w)
+{
+	return w->err == EAGAIN || w->err == ETIMEDOUT || w->err == ENOMSG;
 }
 
 /* What a failing operation means for its unit: try again, leave it at that, or leave the round. */
 enum next { AGAIN, DONE, LEAVE };
 
-static enum next after_failure(const struct worker *w)
+static enum next after_failure(const struct pl_worker *w)
 {
 	if (w->err == EINTR)
-		return given_up(w) ? LEAVE : AGAIN;
-	if (w->err == EAGAIN || w->err == ETIMEDOUT) {
+		return pl_given_up(w) ? LEAVE : AGAIN;
+	if (found_nothing(w)) {
 		(void)syscall(SYS_sched_yield);
-		return stopped(w) ? LEAVE : AGAIN;
+		return pl_stopped(w) ? LEAVE : AGAIN;
 	}
 	return DONE;
 }
 
 /* One set of arguments serves all operations of a round: they are not copied about. */
 static struct pl_args *args_for(
-	struct worker *w, const struct pl_op *op, const int64_t *v, size_t *ret_len)
+	struct pl_worker *w, const struct pl_op *op, const int64_t *v, size_t *ret_len)
 {
 	int i = w->size_at[op - w->e->ops], k;
 	struct pl_args *a = &w->args;
 
 	for (k = 0; k < PL_ARGS_MAX && op->arg[k].name; k++)
-		a->v[k] = v[k];
+		a->v[k] = op->arg[k].kind == PL_ACTOR
+				  ? pl_actor_tid(w->e->shared, w->e->shared->owner)
+				  : v[k];
 	a->wait = 0;
 	a->fd = w->obj->fd[pl_end_for(w->e->drv, op)];
 	a->len = *ret_len = i >= 0 ? (size_t)v[i] : 0;
@@ -156,15 +133,22 @@ static void set_deadline(const struct pl_op *op, struct pl_args *a, const int64_
 	a->deadline = pl_deadline_in(op, v[PL_ARGS_MAX]);
 }
 
-static enum next put_unit(struct worker *w, const struct pl_op *op, const int64_t *v)
+static uint64_t fresh_token(struct pl_worker *w)
+{
+	return pl_token(w->e->id, w->e->incarnation, ++w->e->slot->numbered);
+}
+
+static enum next put_unit(struct pl_worker *w, const struct pl_op *op, const int64_t *v)
 {
 	size_t total, off = 0;
 	struct pl_args *a = args_for(w, op, v, &total);
-	uint64_t token = pl_token(w->e->id, w->e->incarnation, ++w->e->slot->numbered);
+	uint64_t token = fresh_token(w);
 	int tag = w->tag_at[op - w->e->ops];
 	char *base = a->buf;
 
-	pl_payload_fill(a->buf, w->e->shared->seed, token, 0, total, total);
+	a->token = token;
+	if (total > 0)
+		pl_payload_fill(a->buf, w->e->shared->seed, token, 0, total, total);
 	for (;;) {
 		struct pl_result r = { .tag = tag >= 0 ? (uint64_t)v[tag] : 0 };
 		uint64_t aux = w->stream ? off : r.tag;
@@ -181,7 +165,7 @@ static enum next put_unit(struct worker *w, const struct pl_op *op, const int64_
 			off += (size_t)ret;
 			if (!w->stream || off >= total)
 				return DONE;
-			if (given_up(w))
+			if (pl_given_up(w))
 				return LEAVE;
 			continue;
 		}
@@ -192,7 +176,7 @@ static enum next put_unit(struct worker *w, const struct pl_op *op, const int64_
 }
 
 /* The extents of what a read returned follow its record, published before its state is. */
-static void log_extents(struct worker *w, const char *buf, size_t len)
+static void log_extents(struct pl_worker *w, const char *buf, size_t len)
 {
 	struct pl_piece p;
 	size_t at = 0;
@@ -222,17 +206,21 @@ static void log_extents(struct worker *w, const char *buf, size_t len)
 	__atomic_store_n(&w->head->head, w->n, __ATOMIC_RELEASE);
 }
 
-static long take(struct worker *w, const struct pl_op *op, struct pl_args *a)
+static long take(struct pl_worker *w, const struct pl_op *op, struct pl_args *a)
 {
-	struct pl_result r = { 0 };
-	long ret = perform(w, op, a, &r, 0, 0);
+	int tag = w->tag_at[op - w->e->ops];
+	struct pl_result r = { .tag = tag >= 0 ? (uint64_t)a->v[tag] : 0 };
+	long ret = perform(w, op, a, &r, 0, r.tag);
 	struct pl_rec *rec = &w->rec[w->n - 1];
 
+	w->taken = r.tag;
 	if (ret >= 0) {
 		size_t n = (size_t)ret < a->len ? (size_t)ret : a->len;
 
 		rec->aux = r.tag;
-		if (w->stream)
+		if (w->size_at[op - w->e->ops] < 0)
+			rec->token = r.token;
+		else if (w->stream)
 			log_extents(w, a->buf, n);
 		else
 			rec->token = pl_payload_token(a->buf, n, w->e->shared->seed);
@@ -241,8 +229,21 @@ static long take(struct worker *w, const struct pl_op *op, struct pl_args *a)
 	return ret;
 }
 
+/* Where puts get lost, takers go on until nobody puts any more. */
+static bool putters_done(const struct pl_worker *w)
+{
+	const struct pl_shared *s = w->e->shared;
+	unsigned i;
+
+	for (i = 0; i < PL_ACTORS_MAX; i++)
+		if (s->part[i].in && s->part[i].ndo && w->e->ops[s->part[i].op[0]].role == PL_PUT &&
+			!atomic_load(&s->slot[i].parked))
+			return false;
+	return true;
+}
+
 /* Takes one payload, or up to `most` bytes of a stream. */
-static enum next take_unit(struct worker *w, const struct pl_op *op, const int64_t *v,
+static enum next take_unit(struct pl_worker *w, const struct pl_op *op, const int64_t *v,
 	uint64_t most, uint64_t *ret_got)
 {
 	size_t len;
@@ -253,6 +254,7 @@ static enum next take_unit(struct worker *w, const struct pl_op *op, const int64
 	if (w->stream && a->len > READ_MAX)
 		a->len = READ_MAX;
 	for (;;) {
+		bool last = w->lossy && putters_done(w);
 		enum next n;
 		long ret;
 
@@ -261,26 +263,26 @@ static enum next take_unit(struct worker *w, const struct pl_op *op, const int64
 		set_deadline(op, a, v);
 		ret = take(w, op, a);
 		if (ret >= 0) {
-			*ret_got = w->stream ? (uint64_t)ret : 1;
+			*ret_got = w->stream ? (uint64_t)ret : w->sum ? w->taken : 1;
 			return w->stream && ret == 0 ? LEAVE : DONE;
 		}
-		n = after_failure(w);
+		n = last ? LEAVE : after_failure(w);
 		if (n != AGAIN)
 			return n;
 	}
 }
 
-static const struct pl_op *op_of_role(const struct worker *w, enum pl_role role)
+static const struct pl_op *op_of_role(const struct pl_worker *w, enum pl_role role)
 {
 	const struct pl_op *op;
 
 	for (op = w->e->ops; op->name; op++)
-		if (op->role == role)
+		if (op->role == role && pl_fits(op, w->obj))
 			return op;
 	return NULL;
 }
 
-static long simple(struct worker *w, const struct pl_op *op, const int64_t *v)
+static long simple(struct pl_worker *w, const struct pl_op *op, const int64_t *v)
 {
 	struct pl_result r = { 0 };
 	size_t len;
@@ -290,6 +292,7 @@ static long simple(struct worker *w, const struct pl_op *op, const int64_t *v)
 	set_deadline(op, a, v);
 	ret = perform(w, op, a, &r, 0, 0);
 	w->rec[w->n - 1].aux = r.tag;
+	w->rec[w->n - 1].token = r.token;
 	if (op->how & PL_NEWFD && ret >= 0)
 		(void)raw_close((int)ret);
 	if (op->role == PL_ACQUIRE && r.out[0])
@@ -298,15 +301,28 @@ static long simple(struct worker *w, const struct pl_op *op, const int64_t *v)
 	return ret;
 }
 
+/* Puts one number in the place of another, whatever that was. */
+static enum next update_unit(struct pl_worker *w, const struct pl_op *op, const int64_t *v)
+{
+	struct pl_result r = { 0 };
+	size_t len;
+	struct pl_args *a = args_for(w, op, v, &len);
+	long ret;
+
+	a->token = fresh_token(w);
+	ret = perform(w, op, a, &r, a->token, 0);
+	w->rec[w->n - 1].aux = r.token;
+	settle(w, &w->rec[w->n - 1], ret);
+	return DONE;
+}
+
 /* Acquire to release is one unit; the release's own arguments are those of the table. */
-static enum next lock_unit(struct worker *w, const struct pl_op *op, const int64_t *v)
+static enum next lock_unit(struct pl_worker *w, const struct pl_op *op, const int64_t *v)
 {
 	const struct pl_op *release = op_of_role(w, PL_RELEASE), *repair = op_of_role(w, PL_REPAIR);
 	int64_t plain[PL_ARGS_MAX + 1] = { 0 };
 	int i;
 
-	if (!room_for(w, 0))
-		return LEAVE;
 	for (i = 0; release && i < PL_ARGS_MAX && release->arg[i].name; i++)
 		plain[i] = release->arg[i].lo;
 	if (simple(w, op, v) < 0 && w->err != EOWNERDEAD)
@@ -319,11 +335,13 @@ static enum next lock_unit(struct worker *w, const struct pl_op *op, const int64
 }
 
 static enum next one(
-	struct worker *w, unsigned d, const int64_t *v, uint64_t left, uint64_t *ret_got)
+	struct pl_worker *w, unsigned d, const int64_t *v, uint64_t left, uint64_t *ret_got)
 {
 	const struct pl_op *op = &w->e->ops[w->part->op[d]];
 
 	*ret_got = 1;
+	if (!room_for(w, 0))
+		return LEAVE;
 	switch (op->role) {
 	case PL_PUT:
 		return put_unit(w, op, v);
@@ -331,21 +349,21 @@ static enum next one(
 		return take_unit(w, op, v, left, ret_got);
 	case PL_ACQUIRE:
 		return lock_unit(w, op, v);
+	case PL_UPDATE:
+		return update_unit(w, op, v);
 	default:
-		if (!room_for(w, 0))
-			return LEAVE;
 		(void)simple(w, op, v);
 		return DONE;
 	}
 }
 
-static void work(struct worker *w)
+void pl_work(struct pl_worker *w)
 {
-	bool bytes = w->stream && w->e->ops[w->part->op[0]].role == PL_TAKE;
+	bool bytes = (w->stream || w->sum) && w->e->ops[w->part->op[0]].role == PL_TAKE;
 	int64_t v[PL_DO_MAX][PL_ARGS_MAX + 1];
 	uint64_t done = 0, unit = 0, got = 0;
 
-	while (done < w->part->quota && !stopped(w)) {
+	while (done < w->part->quota && !pl_stopped(w)) {
 		unsigned d = 0, last = w->part->seq ? w->part->ndo : 1;
 		unsigned k;
 
@@ -362,8 +380,9 @@ static void work(struct worker *w)
 	}
 }
 
-/* Empties the object: a take whose deadline has passed, or one that poll(2) says will not wait. */
-static void drain(struct worker *w)
+/* Empties the object: a take whose deadline has passed, one that poll(2) says will not wait, or one
+ * that never waits. */
+void pl_drain(struct pl_worker *w)
 {
 	const struct pl_op *op;
 	int64_t v[PL_ARGS_MAX + 1] = { 0 };
@@ -372,7 +391,7 @@ static void drain(struct worker *w)
 	int i;
 
 	for (op = w->e->ops; op->name; op++)
-		if (op->how & PL_DRAIN)
+		if (op->how & PL_DRAIN && pl_fits(op, w->obj))
 			break;
 	for (i = 0; i < PL_ARGS_MAX; i++)
 		v[i] = op->arg[i].hi;
@@ -384,7 +403,8 @@ static void drain(struct worker *w)
 			return;
 		if (op->how & PL_TIMED)
 			a->deadline = (struct timespec){ 0 };
-		else if (raw_poll(&p, 1, 0, NULL) == 0 || !(p.revents & POLLIN))
+		else if (op->how & PL_BLOCKS &&
+			 (raw_poll(&p, 1, 0, NULL) == 0 || !(p.revents & POLLIN)))
 			break;
 		if (take(w, op, a) == 0 && w->stream)
 			break;
@@ -393,105 +413,5 @@ static void drain(struct worker *w)
 		if (w->err)
 			break;
 	}
-	w->e->shared->drained = w->err == 0 || w->err == EAGAIN || w->err == ETIMEDOUT;
-}
-
-static void index_args(struct worker *w)
-{
-	const struct pl_op *op;
-	int size, tag;
-
-	for (op = w->e->ops; op->name; op++) {
-		(void)pl_arg_of(op, PL_SIZE, &size);
-		(void)pl_arg_of(op, PL_TAG, &tag);
-		w->size_at[op - w->e->ops] = (int8_t)size;
-		w->tag_at[op - w->e->ops] = (int8_t)tag;
-	}
-}
-
-/* How many records this round will take: as many as the largest one so far. */
-static uint32_t expected(const struct worker *w)
-{
-	uint32_t first = w->part->units * 2, most = w->e->slot->most;
-
-	most = most > first ? most : first;
-	return most < PL_RECS_MAX ? most : PL_RECS_MAX;
-}
-
-static void prepare(struct worker *w, struct pl_env *e, enum pl_stage stage)
-{
-	struct pl_shared *s = e->shared;
-
-	*w = (struct worker){ .e = e,
-		.part = &s->part[e->id],
-		.head = pl_hist(s, e->id),
-		.stream = s->model == PL_MODEL_STREAM,
-		.key = pl_unit_key(s, e->id),
-		.before = pl_sched_before((enum pl_sched)s->sched) };
-	w->obj = &e->obj[w->part->handle];
-	w->rec = pl_recs(w->head);
-	w->n = (uint32_t)__atomic_load_n(&w->head->head, __ATOMIC_RELAXED);
-	index_args(w);
-	w->varies = pl_plan_varies(w->part, e->ops);
-	if (stage == STAGE_WORK) /* page faults belong before the start, not into an operation */
-		(void)madvise(w->head, PL_HIST_HEAD + (size_t)expected(w) * PL_REC,
-			23 /* MADV_POPULATE_WRITE, since Linux 5.14 */);
-}
-
-/* Asleep while it is far, awake when it is near: all begin within microseconds. */
-static void wait_for_start(struct worker *w)
-{
-	struct pl_shared *s = w->e->shared;
-	int64_t left;
-
-	while ((left = s->start_at - pl_now()) > 0 && !stopped(w)) {
-		if (left > 2 * NEAR_NS)
-			(void)raw_futex_until(&s->stop, 0, s->start_at - NEAR_NS);
-		else
-			(void)syscall(SYS_sched_yield);
-	}
-}
-
-static void park(struct pl_env *e, uint32_t records)
-{
-	uint64_t ring = 1;
-
-	if (records > e->slot->most)
-		e->slot->most = records;
-	atomic_store(&e->slot->phase, PHASE_PARKED);
-	if (!atomic_exchange(&e->slot->parked, 1) && atomic_fetch_sub(&e->shared->running, 1) == 1)
-		(void)raw_write(e->bell, &ring, sizeof ring);
-}
-
-/* Number and stage come in one word, so that a stage is done once. A number left out was the end of
- * the run, seen too late: there are messages to be read before the next one. */
-void pl_actor_stages(struct pl_env *e, uint32_t seen)
-{
-	struct worker w;
-
-	for (;;) {
-		enum pl_stage stage;
-		uint32_t word;
-
-		atomic_store(&e->slot->phase, PHASE_PARKED);
-		while (atomic_load(&e->slot->go) == seen)
-			(void)raw_futex_wait(&e->slot->go, seen);
-		word = atomic_load(&e->slot->go);
-		stage = word & STAGE_MASK;
-		if (stage == STAGE_OVER ||
-			(word | STAGE_MASK) != (seen | STAGE_MASK) + STAGE_MASK + 1)
-			return;
-		seen = word;
-		atomic_store(&e->slot->phase, PHASE_ROUND);
-		prepare(&w, e, stage);
-		if (stage == STAGE_WORK) {
-			wait_for_start(&w);
-			w.last = pl_now();
-			work(&w);
-		} else {
-			w.last = pl_now();
-			drain(&w);
-		}
-		park(e, w.n);
-	}
+	w->e->shared->drained = w->err == 0 || found_nothing(w);
 }

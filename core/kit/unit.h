@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What an actor carries through one stage of a round. unit.c performs, stage.c prepares and parks.
+ */
+#ifndef PLUMBLINE_UNIT_H
+#define PLUMBLINE_UNIT_H
+
+#include "kit.h"
+
+#include "../sched/sched.h"
+
+struct pl_worker {
+	struct pl_env *e;
+	const struct pl_part *part;
+	struct pl_obj *obj;
+	struct pl_hist_head *head;
+	struct pl_rec *rec;
+	uint32_t n;   /* records written */
+	int64_t last; /* stamp of the last return */
+	bool stream, sum, lossy;
+	uint64_t key;
+	pl_sched_fn *before;
+	int32_t err;	/* of the last operation */
+	uint64_t taken; /* by the last take: its tag */
+	bool varies;	/* units differ in operation or arguments */
+	struct pl_args args;
+	int8_t size_at[PL_OPS_MAX], tag_at[PL_OPS_MAX]; /* by operation: which argument; -1 none */
+};
+
+/* An interrupted wait is not begun again. */
+static inline bool pl_given_up(const struct pl_worker *w)
+{
+	return atomic_load_explicit(&w->e->shared->kick, memory_order_relaxed);
+}
+
+/* No further unit is begun. */
+static inline bool pl_stopped(const struct pl_worker *w)
+{
+	return atomic_load_explicit(&w->e->shared->stop, memory_order_relaxed) || pl_given_up(w);
+}
+
+void pl_work(struct pl_worker *w);
+void pl_drain(struct pl_worker *w);
+
+#endif
