@@ -32,6 +32,7 @@ struct world {
 	struct queued q[DEPTH];
 	int depth;
 	uint64_t count; /* lock */
+	uint64_t value; /* register */
 };
 
 static uint64_t roll(struct world *w, uint64_t below)
@@ -100,6 +101,19 @@ static void section(struct world *w, int who)
 	w->now += 10;
 }
 
+/* A store, a load or both at once, taking effect now. */
+static void touch(struct world *w, int who)
+{
+	uint64_t kind = roll(w, 10);
+	struct pl_rec *r = add(w, who, kind < 3 ? 0 : kind < 4 ? 5 : 4);
+
+	r->token = w->value;
+	if (kind >= 4)
+		return;
+	r->aux = w->value;
+	r->token = w->value = pl_token((unsigned)who, 0, ++w->number[who]);
+}
+
 /* An actor whose last operation has ended takes its turn. A stream has one reader: its order is exact. */
 static void turn(struct world *w)
 {
@@ -113,6 +127,8 @@ static void turn(struct world *w)
 	w->now += (int64_t)roll(w, 40);
 	if (w->model == PL_MODEL_LOCK)
 		section(w, who);
+	else if (w->model == PL_MODEL_REGISTER)
+		touch(w, who);
 	else if (puts && w->depth < DEPTH)
 		put(w, who);
 	else if (!puts && w->depth > 0)
@@ -123,7 +139,8 @@ static bool allocate(struct world *w)
 {
 	static const struct pl_hist_op op[] = { { "send", PL_PUT, 0, 0 },
 		{ "receive", PL_TAKE, 0, 0 }, { "lock", PL_ACQUIRE, 0, 0 },
-		{ "unlock", PL_RELEASE, 0, 0 } };
+		{ "unlock", PL_RELEASE, 0, 0 }, { "load", PL_OBSERVE, 0, 0 },
+		{ "exchange", PL_UPDATE, 0, 0 } };
 
 	for (int i = 0; i <= w->actors; i++) {
 		struct pl_hist_head *h = w->head[i] = calloc(1, sizeof *h);
@@ -134,7 +151,7 @@ static bool allocate(struct world *w)
 			return false;
 		h->actor = i < w->actors ? (uint16_t)i : PL_CONTROL;
 		h->model = w->model;
-		h->nops = 4;
+		h->nops = sizeof op / sizeof *op;
 		memcpy(h->op, op, sizeof op);
 		h->flags = i < w->actors ? 0 : PL_HIST_ENDED;
 		h->capacity = w->model == PL_MODEL_PRIORITY ? DEPTH : 0;
@@ -191,7 +208,7 @@ int main(int argc, char **argv)
 		double reach;
 	} row[] = { { PL_MODEL_FIFO, "fifo", 10 }, { PL_MODEL_PRIORITY, "priority", 5 },
 		{ PL_MODEL_LOCK, "lock", 5 }, { PL_MODEL_STREAM, "stream", 5 },
-		{ PL_MODEL_NONE, "(counting)", 10 } };
+		{ PL_MODEL_REGISTER, "register", 5 }, { PL_MODEL_NONE, "(counting)", 10 } };
 	static const uint64_t sizes[] = { 100000, 1000000 };
 	static const int actors[] = { 4, 16 };
 	int bad = 0;

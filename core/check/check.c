@@ -19,7 +19,7 @@ static checker *const checkers[] = {
 	[PL_MODEL_STREAM] = pl_check_stream,
 	[PL_MODEL_COUNTER] = pl_check_none,
 	[PL_MODEL_SUM] = pl_check_none,
-	[PL_MODEL_REGISTER] = pl_check_none,
+	[PL_MODEL_REGISTER] = pl_check_register,
 	[PL_MODEL_DATAGRAM] = pl_check_none,
 	[PL_MODEL_SIGNAL] = pl_check_none,
 };

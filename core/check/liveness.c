@@ -163,7 +163,8 @@ static bool enabled(const struct pl_case *c, const struct pl_rec *r, enum pl_rol
 		return c->head->model == PL_MODEL_LOCK && !died_waiting(c, asleep->t_invoke) &&
 		       lock_is_free(c, asleep->t_invoke);
 	}
-	if (!level || c->head->model == PL_MODEL_LOCK || c->head->model == PL_MODEL_NONE)
+	if (!level || c->head->model == PL_MODEL_LOCK || c->head->model == PL_MODEL_NONE ||
+		c->head->model == PL_MODEL_REGISTER)
 		return false;
 	if (role == PL_TAKE) {
 		snprintf(why, size, "%lld could be taken", (long long)level->ret);

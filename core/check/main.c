@@ -41,7 +41,7 @@ static const char usage[] =
 	"usage: plumb-check [--model M] [--clock-error NS] [--stats] [--export jsonl] FILE...\n"
 	"\n"
 	"Judges saved histories; the files of one round belong together, control's among them.\n"
-	"  --model M         none, fifo, priority, lock or stream, whatever the files say\n"
+	"  --model M         fifo, lock, register, ...: judge by this, whatever the files say\n"
 	"  --clock-error NS  stamps of different actors may be wrong by so much (default 0)\n"
 	"  --stats           also say what stands behind each verdict\n"
 	"  --export jsonl    print operations instead: {index, process, type, f, value, time, "

@@ -27,12 +27,13 @@ struct pl_model_op {
 	enum pl_result_kind result;
 	int actor, err;
 	uint64_t value; /* the payload's token; ACQUIRE: the guarded counter as found */
-	uint64_t tag;	/* the priority */
+	uint64_t tag;	/* the priority; UPDATE: the value found */
 };
 
 struct pl_model_config {
 	uint64_t capacity; /* 0: no bound is known */
 	bool robust;
+	uint64_t before; /* REGISTER: the value of before the first operation */
 };
 
 struct pl_model_state {
@@ -59,6 +60,7 @@ struct pl_reference {
 	int (*describe)(const struct pl_model_state *s, char *buf, size_t size);
 };
 
-extern const struct pl_reference pl_reference_fifo, pl_reference_priority, pl_reference_lock;
+extern const struct pl_reference pl_reference_fifo, pl_reference_priority, pl_reference_lock,
+	pl_reference_register;
 
 #endif

@@ -105,7 +105,7 @@ static void add_death(struct search *x, const struct round *b, int who, int64_t 
 static void add_actor(struct search *x, const struct round *b, int who)
 {
 	static const enum pl_role role[] = { PL_PUT, PL_TAKE, PL_ACQUIRE, PL_RELEASE, PL_REPAIR,
-		PL_OBSERVE };
+		PL_OBSERVE, PL_UPDATE };
 	int64_t last = 0;
 
 	for (uint32_t i = 0; i < b->n[who]; i++) {
@@ -127,18 +127,55 @@ static void add_actor(struct search *x, const struct round *b, int who)
 	add_death(x, b, who, last);
 }
 
+static bool stored(const struct round *b, uint64_t token)
+{
+	for (int i = 0; i < b->nactors; i++)
+		for (uint32_t k = 0; k < b->n[i]; k++)
+			if (b->rec[i][k].token == token && b->rec[i][k].op != B_OBSERVE)
+				return true;
+	return false;
+}
+
+/* A register's value of before the round: one that was found and never stored. */
+static uint64_t before(const struct round *b)
+{
+	for (int i = 0; i < b->nactors; i++)
+		for (uint32_t k = 0; k < b->n[i]; k++) {
+			const struct pl_rec *r = &b->rec[i][k];
+			uint64_t found = r->op == B_UPDATE ? r->aux : r->token;
+
+			if (r->state == PL_OK && (r->op == B_UPDATE || r->op == B_OBSERVE) &&
+				!stored(b, found))
+				return found;
+		}
+	return 0;
+}
+
+static const struct pl_reference *reference(enum pl_model model)
+{
+	switch (model) {
+	case PL_MODEL_FIFO:
+		return &pl_reference_fifo;
+	case PL_MODEL_PRIORITY:
+		return &pl_reference_priority;
+	case PL_MODEL_REGISTER:
+		return &pl_reference_register;
+	default:
+		return &pl_reference_lock;
+	}
+}
+
 bool oracle_allows(const struct round *b, bool drained)
 {
 	static struct search x;
 	const struct pl_model_config config = { .capacity = b->head[0].capacity,
-		.robust = b->head[0].caps & PL_ROBUST };
+		.robust = b->head[0].caps & PL_ROBUST,
+		.before = before(b) };
 	struct pl_model_state s;
 
 	x.n = x.nseen = 0;
 	x.drained = drained;
-	x.model = b->head[0].model == PL_MODEL_FIFO	  ? &pl_reference_fifo
-		  : b->head[0].model == PL_MODEL_PRIORITY ? &pl_reference_priority
-							  : &pl_reference_lock;
+	x.model = reference(b->head[0].model);
 	for (int i = 0; i < b->nactors; i++)
 		add_actor(&x, b, i);
 	for (int i = 0; i < x.n; i++)

@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void repair(struct pl_hist_head *h, const uint8_t *d, int index, uint64_t n, int model)
 {
 	static const uint8_t roles[] = { PL_PUT, PL_TAKE, PL_ACQUIRE, PL_RELEASE, PL_REPAIR,
-		PL_OBSERVE };
+		PL_OBSERVE, PL_UPDATE };
 
 	memcpy(h->magic, PL_HIST_MAGIC, sizeof h->magic);
 	h->version = PL_HIST_VERSION;
@@ -51,7 +51,7 @@ static void narrow(struct pl_rec *rec, size_t n)
 		struct pl_rec *r = &rec[i];
 
 		r->state = r->state % 6;
-		r->op = r->op >= 240 ? r->op : r->op % 7;
+		r->op = r->op >= 240 ? r->op : r->op % 8;
 		if (r->state == PL_MORE) {
 			struct pl_more *m = (struct pl_more *)r;
 
@@ -62,7 +62,8 @@ static void narrow(struct pl_rec *rec, size_t n)
 		r->state = r->state == PL_INVOKED && i + 1 < n ? PL_OK : r->state;
 		r->seq = (uint32_t)i;
 		r->token &= (uint64_t)7 << 48 | 7;
-		r->aux &= 0xff, r->len &= 0x1fff, r->ret &= 0xff;
+		r->aux &= r->op == 6 ? (uint64_t)7 << 48 | 7 : 0xff, r->len &= 0x1fff,
+			r->ret &= 0xff;
 		r->t_invoke = t += r->t_invoke & 15;
 		r->t_return = t += r->t_return & 15;
 		for (size_t k = i + 1; k < n && rec[k].state % 6 == PL_MORE && r->op == 1; k++)
@@ -87,7 +88,7 @@ static size_t next_file(const uint8_t **data, size_t *size, uint8_t *file, int i
 	memcpy(file, d, HEAD_BYTES);
 	memcpy(file + PL_HIST_HEAD, d + HEAD_BYTES, n - HEAD_BYTES);
 	recs = (n - HEAD_BYTES) / PL_REC;
-	*model = index == 0 ? d[2] % 6 : *model;
+	*model = index == 0 ? d[2] % (PL_MODEL_SIGNAL + 1) : *model;
 	if (!(d[0] & 0x80))
 		repair((struct pl_hist_head *)file, d, index, recs, *model);
 	if (!(d[0] & 0x40))
