@@ -80,6 +80,18 @@ static inline uint32_t pl_ref(const struct pl_case *c, int who, const struct pl_
 	return c->actor[who].first + (uint32_t)(r - c->actor[who].rec);
 }
 
+/* Does the operation move a number instead of bytes that name it? */
+static inline bool pl_moves_number(const struct pl_hist_head *head, const struct pl_rec *r)
+{
+	return r->op < head->nops && r->op < PL_HIST_OPS && head->op[r->op].number;
+}
+
+/* "There is nothing", of a take; "there is no room", of a put. */
+static inline bool pl_found_nothing(const struct pl_rec *r)
+{
+	return r->err == EAGAIN || r->err == ETIMEDOUT || r->err == ENOMSG;
+}
+
 /* finding.c */
 
 /* By how much the stamps of two events can be wrong before their order is in doubt. INT64_MAX: they

@@ -66,8 +66,9 @@ static const struct pl_rec *level_of(const struct pl_case *c, uint64_t i)
 	return NULL;
 }
 
-/* Whether this actor may have held the lock at time `at`, when it was not the one asleep. */
-static bool may_hold(const struct pl_case *c, int who, int64_t at, bool robust)
+/* Whether this actor may have held the lock at time `at`, when it was not the one asleep. `passes`:
+ * its death gives the lock to others. */
+static bool may_hold(const struct pl_case *c, int who, int64_t at, bool passes)
 {
 	const struct pl_actor *a = &c->actor[who];
 	bool gone = a->dead && a->t_reap <= at;
@@ -82,13 +83,13 @@ static bool may_hold(const struct pl_case *c, int who, int64_t at, bool robust)
 		if (role != PL_ACQUIRE && role != PL_RELEASE)
 			continue;
 		if (r->state == PL_INVOKED || r->t_return > at)
-			return !(gone && robust);
+			return !(gone && passes);
 		if (role == PL_RELEASE)
 			depth -= r->state == PL_OK && depth > 0;
 		else
 			depth += r->state == PL_OK || r->err == EOWNERDEAD;
 	}
-	return depth > 0 && !(gone && robust);
+	return depth > 0 && !(gone && passes);
 }
 
 static bool is_asleep(const struct pl_case *c, int who)
@@ -107,14 +108,14 @@ static bool is_asleep(const struct pl_case *c, int who)
  * acquire. */
 static bool lock_is_free(const struct pl_case *c, int64_t at)
 {
-	bool robust = c->head->caps & PL_ROBUST;
+	bool passes = c->head->caps & (PL_ROBUST | PL_FREED);
 
 	for (int i = 0; i < c->nactors; i++) {
 		const struct pl_actor *a = &c->actor[i];
 		int depth = 0;
 
 		if (!is_asleep(c, i)) {
-			if (may_hold(c, i, at, robust))
+			if (may_hold(c, i, at, passes))
 				return false;
 			continue;
 		}
@@ -136,10 +137,11 @@ static bool lock_is_free(const struct pl_case *c, int64_t at)
 
 /* A waiter that the unlocker has woken may be killed before it takes the lock, and if the lock is taken past it in
  * the meantime nobody is woken again: seen with glibc 2.36 on Linux 6.18, robust mutexes included. No standard says
- * what becomes of the wake-up of a killed waiter, so that is no violation here. */
+ * what becomes of the wake-up of a killed waiter, so that is no violation here. The kernel's own locks have none to
+ * lose. */
 static bool died_waiting(const struct pl_case *c, int64_t at)
 {
-	for (int i = 0; i < c->nactors; i++) {
+	for (int i = 0; i < c->nactors && !(c->head->caps & PL_FREED); i++) {
 		const struct pl_actor *a = &c->actor[i];
 		uint64_t last = a->n;
 
@@ -153,7 +155,7 @@ static bool died_waiting(const struct pl_case *c, int64_t at)
 	return false;
 }
 
-static bool enabled(const struct pl_case *c, const struct pl_rec *r, enum pl_role role,
+static bool enabled(const struct pl_case *c, int who, const struct pl_rec *r, enum pl_role role,
 	const struct pl_rec *level, const struct pl_rec *asleep, char *why, size_t size)
 {
 	uint64_t need = c->head->model == PL_MODEL_STREAM ? r->len : 1;
@@ -168,7 +170,7 @@ static bool enabled(const struct pl_case *c, const struct pl_rec *r, enum pl_rol
 		return false;
 	if (role == PL_TAKE) {
 		snprintf(why, size, "%lld could be taken", (long long)level->ret);
-		return level->ret > 0 && r->len > 0;
+		return level->ret > 0 && (r->len > 0 || pl_moves_number(c->actor[who].head, r));
 	}
 	snprintf(why, size, "there was room for %llu", (unsigned long long)level->aux);
 	return role == PL_PUT && level->aux >= need && need > 0;
@@ -189,7 +191,7 @@ void pl_check_liveness(struct pl_case *c)
 			continue;
 		role = pl_role_of(c->actor[who].head, r);
 		level = level_of(c, i);
-		if (!enabled(c, r, role, level, asleep, why, sizeof why))
+		if (!enabled(c, who, r, role, level, asleep, why, sizeof why))
 			continue;
 		snprintf(text, sizeof text,
 			"actor %d sleeps in %s although %s and nothing moves any more%s",

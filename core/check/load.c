@@ -77,6 +77,18 @@ static const char *load_actor(struct pl_case *c, const struct pl_log *log)
 }
 
 /* Returns -1 when there is nothing to judge; the verdict then says why. */
+/* What was on its way to an owner that died is gone, and not lost. */
+static bool owner_died(const struct pl_case *c)
+{
+	if (!(c->head->caps & PL_OWNED))
+		return false;
+	for (int i = 0; i < c->nactors; i++)
+		for (uint64_t k = 0; c->actor[i].dead && k < c->actor[i].n; k++)
+			if (pl_role_of(c->actor[i].head, &c->actor[i].rec[k]) == PL_TAKE)
+				return true;
+	return false;
+}
+
 int pl_load(struct pl_case *c, const struct pl_log *logs, int nlogs)
 {
 	const char *why = nlogs > PL_ACTORS_MAX ? "too many histories" : NULL;
@@ -106,7 +118,7 @@ int pl_load(struct pl_case *c, const struct pl_log *logs, int nlogs)
 		return -1;
 	}
 	c->head = c->head ? c->head : c->control->head;
-	c->drained = c->control->head->flags & PL_HIST_DRAINED;
 	load_deaths(c);
+	c->drained = c->control->head->flags & PL_HIST_DRAINED && !owner_died(c);
 	return 0;
 }

@@ -12,14 +12,15 @@
  *   COUNTER      two sections saw the same guarded value, or a later one an older value: an update
  *                was lost
  *   INSIDE       an acquirer saw the guarded pair torn although nobody had died
- *   BADBUSY      EBUSY or ETIMEDOUT although nobody could hold the lock at any moment of the call
+ *   BADBUSY      EBUSY, EAGAIN, EACCES or ETIMEDOUT although nobody could hold the lock at any moment of the call
  *   BADDEADLK    EDEADLK to an actor that did not hold the lock
  *   BADEPERM     an unlock failed with EPERM in the hands of the holder
  *   FREEUNHELD   an unlock succeeded in the hands of an actor that did not hold (robust locks only)
  *   DEADNONE     the holder died, and the next owner was not told
  *   DEADFALSE    EOWNERDEAD although nobody who could hold the lock had died
  *   DEADTWICE    more owners were told of a death than possible holders died
- *   DEADHOLDER   the holder of a lock that is not robust died, and another acquired the lock
+ *   DEADHOLDER   the holder of a lock that is not robust died, and another acquired the lock (not
+ *                of one that a death releases)
  *   NOTRECOV     acquired after it had been released without repair
  *   BADNOTRECOV  ENOTRECOVERABLE although no owner had released it without repair
  */
@@ -61,6 +62,8 @@ static void refused(struct pl_lock_round *l, const struct pl_event *e)
 
 	switch (e->rec->err) {
 	case EBUSY:
+	case EAGAIN: /* fcntl, flock */
+	case EACCES:
 	case ETIMEDOUT:
 		if (l->h[e->who].depth == 0)
 			l->busy[l->nbusy++] = f;
@@ -157,7 +160,7 @@ static void bury(struct pl_lock_round *l, int who)
 {
 	struct pl_lock_holder *h = &l->h[who];
 	enum pl_role in = h->pending ? pl_role_of(l->c->actor[who].head, h->pending) : PL_NONE;
-	uint32_t until = l->robust && l->c->actor[who].dead ? h->reaped : PL_NEVER;
+	uint32_t until = (l->robust || l->freed) && l->c->actor[who].dead ? h->reaped : PL_NEVER;
 	struct pl_lock_section *s;
 
 	if (h->depth == 0) {
@@ -213,9 +216,10 @@ static bool lock_new(struct pl_lock_round *l, struct pl_case *c)
 	bool void_by_death = (c->head->caps & (PL_INHERIT | PL_ROBUST)) == PL_INHERIT;
 	size_t n = (size_t)c->nrecs + 1;
 
-	*l = (struct pl_lock_round){
-		.c = c, .robust = c->head->caps & PL_ROBUST, .cut = INT64_MAX
-	};
+	*l = (struct pl_lock_round){ .c = c,
+		.robust = c->head->caps & PL_ROBUST,
+		.freed = c->head->caps & PL_FREED,
+		.cut = INT64_MAX };
 	l->s = malloc(n * sizeof *l->s);
 	l->busy = malloc(n * sizeof *l->busy);
 	l->lost = malloc(n * sizeof *l->lost);

@@ -45,6 +45,7 @@ struct pl_lock_round {
 	int64_t last; /* when the last section's acquire ended */
 	int64_t cut;  /* what ends from here on is not judged */
 	bool robust, ties;
+	bool freed;   /* a death releases the lock, and nobody is told */
 	bool muddled; /* somebody released what he did not hold: counters and frees prove nothing */
 };
 

@@ -116,6 +116,8 @@ static void check_heir(
 	int from = pl_say_actor(c, a->acquire), to = pl_say_actor(c, b->acquire);
 	bool is = false;
 
+	if (l->freed)
+		return;
 	if (a->died && !a->releasing && !l->robust)
 		is = !l->muddled && pl_find(c, "DEADHOLDER", slack,
 					    "actor %d died holding the lock, which is not robust; "

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * A queue whose highest priority comes out first, the oldest of it before the others: POSIX message
- * queues.
+ * queues. With PL_LOWEST the lowest tag has the highest priority: System V types, real-time signals.
  *
  * Level by level from the highest, with the segments during which something higher was certainly
  * inside covered. A take is clipped to what is left of it before order inside its
@@ -62,11 +62,12 @@ static void inversion_found(struct pl_values *q, const struct pl_value *b)
 	const struct pl_value *a = n > 0 ? &q->v[chain[0]] : NULL;
 
 	if (!pl_find(c, "VPRIO", slack,
-		    "actor %d received %s of priority %u although %s of priority %u%s certainly "
-		    "inside all the time",
-		    pl_say_actor(c, b->take), pl_say_token(b->token), b->prio,
-		    a ? pl_say_token(a->token) : "a value", a ? a->prio : 0,
-		    n > 1 ? ", and others above in turn, were" : " was"))
+		    "actor %d received %s of %s %u although %s of %s %u%s certainly inside all "
+		    "the time",
+		    pl_say_actor(c, b->take), pl_say_token(b->token), pl_say_prio(q),
+		    pl_tag(q, b->prio), a ? pl_say_token(a->token) : "a value", pl_say_prio(q),
+		    a ? pl_tag(q, a->prio) : 0,
+		    n > 1 ? ", and others before it in turn, were" : " was"))
 		return;
 	pl_witness(c, b->take);
 	pl_witness(c, b->put);

@@ -129,7 +129,7 @@ static void read_end(struct pl_stream *s, const struct pl_event *e)
 	uint32_t ref = pl_ref(s->c, e->who, r);
 
 	if (r->state == PL_FAIL) {
-		if (r->err == EAGAIN || r->err == ETIMEDOUT)
+		if (pl_found_nothing(r))
 			s->q.empty[s->q.nempty++] = (struct pl_empty){ e->since, e->rank, ref };
 		return;
 	}

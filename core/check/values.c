@@ -38,6 +38,7 @@ int pl_values_alloc(struct pl_values *q, struct pl_case *c)
 
 	*q = (struct pl_values){ .c = c, .order = "VORD" };
 	q->tags = c->head->model == PL_MODEL_PRIORITY;
+	q->lowest = c->head->caps & PL_LOWEST;
 	while (size < n + n / 4)
 		size *= 2;
 	q->mask = (uint32_t)size - 1;
@@ -66,13 +67,18 @@ void pl_values_free(struct pl_values *q)
 	memset(q, 0, sizeof *q);
 }
 
+static bool moves_number(const struct pl_values *q, const struct pl_event *e)
+{
+	return pl_moves_number(q->c->actor[e->who].head, e->rec);
+}
+
 static void put_begin(struct pl_values *q, const struct pl_event *e)
 {
 	const struct pl_rec *r = e->rec;
 	struct pl_value *v = &q->v[q->n];
 	uint32_t *slot;
 
-	if (r->token == 0 || r->len < PL_MARK) {
+	if (r->token == 0 || (r->len < PL_MARK && !moves_number(q, e))) {
 		q->nanon += r->state != PL_FAIL;
 		return;
 	}
@@ -88,7 +94,7 @@ static void put_begin(struct pl_values *q, const struct pl_event *e)
 		.d_ret = PL_NEVER,
 		.put = pl_ref(q->c, e->who, r),
 		.take = PL_NEVER };
-	v->prio = r->aux < UINT32_MAX ? (uint32_t)r->aux : UINT32_MAX;
+	v->prio = pl_prio(q, r->aux);
 	v->len = r->len;
 	v->failed = r->state == PL_FAIL;
 	v->pending = r->state == PL_INVOKED;
@@ -110,7 +116,7 @@ static void put_end(struct pl_values *q, const struct pl_event *e)
 	uint32_t at;
 
 	if (e->rec->state == PL_FAIL) {
-		if (e->rec->err == EAGAIN || e->rec->err == ETIMEDOUT)
+		if (pl_found_nothing(e->rec))
 			q->full[q->nfull++] = (struct pl_empty){ e->since, e->rank,
 				pl_ref(q->c, e->who, e->rec) };
 		return;
@@ -217,11 +223,11 @@ static void take_end(struct pl_values *q, const struct pl_event *e)
 	struct pl_value *v;
 
 	if (r->state == PL_FAIL) {
-		if (r->err == EAGAIN || r->err == ETIMEDOUT)
+		if (pl_found_nothing(r))
 			q->empty[q->nempty++] = (struct pl_empty){ e->since, e->rank, ref };
 		return;
 	}
-	if (r->token == 0) {
+	if (r->token == 0 && !moves_number(q, e)) {
 		take_unnamed(q, e);
 		return;
 	}
@@ -240,11 +246,12 @@ static void take_end(struct pl_values *q, const struct pl_event *e)
 	}
 	v->d_inv = e->since > v->e_inv ? e->since : v->e_inv;
 	v->d_ret = e->rank;
-	if (r->ret != v->len)
+	if (r->ret != v->len && !moves_number(q, e))
 		take_wrong(q, v, ref);
-	if (q->tags && r->aux != v->prio &&
-		pl_find(q->c, "VTAG", -1, "%s was sent with priority %u and received with %llu",
-			pl_say_token(v->token), v->prio, (unsigned long long)r->aux)) {
+	if (q->tags && pl_prio(q, r->aux) != v->prio &&
+		pl_find(q->c, "VTAG", -1, "%s was sent with %s %u and received with %llu",
+			pl_say_token(v->token), pl_say_prio(q), pl_tag(q, v->prio),
+			(unsigned long long)r->aux)) {
 		pl_witness(q->c, v->put);
 		pl_witness(q->c, ref);
 	}

@@ -15,7 +15,7 @@ struct pl_value {
 	uint64_t token;
 	uint32_t e_inv, e_ret, d_inv, d_ret; /* PL_NEVER: did not happen */
 	uint32_t put, take;		     /* references; take is PL_NEVER when not taken */
-	uint32_t prio;			     /* FIFO: not looked at */
+	uint32_t prio;			     /* see pl_prio. FIFO: not looked at */
 	uint32_t len : 30;
 	uint32_t failed : 1;  /* its put returned an error: it must never be taken */
 	uint32_t pending : 1; /* its put never returned: it may never have been put */
@@ -40,6 +40,7 @@ struct pl_values {
 	uint32_t maxlen;   /* longest put */
 	uint32_t nanon;	   /* payloads too short to be told apart: they may be anywhere */
 	bool tags;	   /* takes say which priority they got */
+	bool lowest;	   /* the lowest tag goes first */
 	bool known;	   /* what was not seen taken may be anywhere: it proves nothing */
 	const char *order; /* name of the order rule: VORD, or ORDER */
 	uint32_t *slot, mask;
@@ -58,6 +59,24 @@ int pl_values_alloc(struct pl_values *q, struct pl_case *c);
 uint32_t *pl_values_slot(const struct pl_values *q, uint64_t token);
 void pl_values_settle(struct pl_values *q, struct pl_value *v, uint32_t rank);
 void pl_values_finish(struct pl_values *q);
+
+/* What goes first has the higher priority, whatever its tag. */
+static inline uint32_t pl_prio(const struct pl_values *q, uint64_t tag)
+{
+	uint32_t t = tag < UINT32_MAX ? (uint32_t)tag : UINT32_MAX;
+
+	return q->lowest ? UINT32_MAX - t : t;
+}
+
+static inline uint32_t pl_tag(const struct pl_values *q, uint32_t prio)
+{
+	return q->lowest ? UINT32_MAX - prio : prio;
+}
+
+static inline const char *pl_say_prio(const struct pl_values *q)
+{
+	return q->lowest ? "type" : "priority";
+}
 
 static inline bool pl_value_live(const struct pl_value *v)
 {

@@ -95,9 +95,9 @@ struct pl_more {
 
 struct pl_hist_op {
 	char name[20];
-	uint8_t role; /* enum pl_role */
-	uint8_t pad;
-	uint16_t how; /* enum pl_how */
+	uint8_t role;	/* enum pl_role */
+	uint8_t number; /* 1: what it moves is `token` itself, not bytes that name it */
+	uint16_t how;	/* enum pl_how */
 };
 
 struct pl_hist_head {

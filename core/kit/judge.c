@@ -19,12 +19,14 @@ static struct pl_ctl *const c = &pl_ctl;
 static void name_ops(struct pl_hist_head *h)
 {
 	unsigned i;
+	int size;
 
 	h->nops = c->nops < PL_HIST_OPS ? c->nops : PL_HIST_OPS;
 	for (i = 0; i < h->nops; i++) {
 		(void)snprintf(h->op[i].name, sizeof h->op[i].name, "%s", c->ops[i].name);
 		h->op[i].role = (uint8_t)c->ops[i].role;
 		h->op[i].how = (uint16_t)c->ops[i].how;
+		h->op[i].number = pl_arg_of(&c->ops[i], PL_SIZE, &size) == NULL;
 	}
 }
 
