@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Rounds under everything that can happen to them: they end, they are judged, and nothing false is said."""
+import contextlib
 import os
 import signal
 import statistics
@@ -112,15 +113,16 @@ def test_one_that_is_stopped_is_waited_for(driver):
 
 @pytest.mark.parametrize("victim", [signal.SIGKILL, signal.SIGSTOP])
 def test_the_checker_is_killed(driver, victim):
-    """Then that round is unknown; the run goes on."""
+    """Then that round is unknown; the run goes on. One that is hit may have ended just before: many are hit."""
     d = driver("mq", 2)
     p = d.post("run", rounds=60, ops=2000, timeout=60)
     actors, hit = {a["pid"] for a in d.status()["actors"]}, 0
-    while not p.done() and hit < 3:
+    while not p.done() and hit < 20:
         for pid in set(children(d.pid)) - actors:
-            os.kill(pid, victim)
-            os.kill(pid, signal.SIGKILL if victim == signal.SIGKILL else signal.SIGCONT)
-            hit += 1
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, victim)
+                hit += 1
+                os.kill(pid, signal.SIGCONT)
     r = p.ok()
     assert r["rounds"] == 60 and r["violated"] == 0 and hit
     if victim == signal.SIGKILL:
