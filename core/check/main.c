@@ -202,6 +202,9 @@ static void print_value(const struct pl_log *l, uint64_t i, bool end)
 				m->kind == PL_EXTENT ? m->token : 0,
 				m->kind == PL_EXTENT ? m->offset : 0, m->len);
 		printf("]");
+	} else if (end && r->token && l->head->model == PL_MODEL_STREAM && r->op < l->head->nops &&
+		   l->head->op[r->op].role == PL_TAKE) {
+		printf("[[\"0x%" PRIx64 "\",0,%" PRId64 "]]", r->token, r->ret);
 	} else if (r->token &&
 		   (r->op >= l->head->nops || l->head->op[r->op].role != PL_TAKE || end)) {
 		printf("\"0x%" PRIx64 "\"", r->token);

@@ -119,12 +119,23 @@ static bool follows(struct pl_stream *s)
 	return gap > s->c->clock_error;
 }
 
+/* A read that got one payload and nothing else says so in its own record. */
+static struct pl_more whole_payload(const struct pl_rec *r)
+{
+	return (struct pl_more){ .kind = PL_EXTENT,
+		.state = PL_MORE,
+		.token = r->token,
+		.len = (uint32_t)r->ret,
+		.total = (uint32_t)r->ret };
+}
+
 static void read_end(struct pl_stream *s, const struct pl_event *e)
 {
 	const struct pl_rec *r = e->rec;
 	const struct pl_actor *a = &s->c->actor[e->who];
 	const struct pl_more *m = (const struct pl_more *)(r + 1), *end = m;
 	const struct pl_more *stop = (const struct pl_more *)(a->rec + a->n);
+	struct pl_more whole;
 	uint64_t sum = 0;
 	uint32_t ref = pl_ref(s->c, e->who, r);
 
@@ -137,6 +148,11 @@ static void read_end(struct pl_stream *s, const struct pl_event *e)
 		s->eof[s->neof++] = (struct pl_empty){ e->since, e->rank, ref };
 	for (; end < stop && end->state == PL_MORE; end++)
 		sum += end->len;
+	if (r->token != 0) {
+		whole = whole_payload(r);
+		sum = end == m && r->ret > 0 && r->ret <= LONGEST ? whole.len : UINT64_MAX;
+		m = &whole, end = m + 1;
+	}
 	if (r->ret < 0 || sum != (uint64_t)r->ret) {
 		s->c->broken = "a read's pieces do not add up";
 		return;

@@ -21,7 +21,7 @@
 #define PL_HIST_MAGIC "PLUMBHST" /* 8 bytes, no NUL */
 
 enum {
-	PL_HIST_VERSION = 1,
+	PL_HIST_VERSION = 2,
 	PL_HIST_ENDIAN =
 		0x01020304,  /* as stored by the writer: 0x04030201 when read means foreign */
 	PL_HIST_HEAD = 4096, /* bytes of the header */
@@ -66,14 +66,16 @@ struct pl_rec {
 	int64_t ret;
 	int32_t err; /* errno of the target's numbering */
 	uint32_t handle;
-	uint64_t token; /* which payload (payload.h); 0: none, or not readable */
+	uint64_t token; /* which payload (payload.h); 0: none, or unreadable. STREAM: see pl_more */
 	uint64_t aux;	/* the tag: priority; LOCK: the guarded counter, as found by the acquirer */
 	uint32_t sum;	/* LOCK: 1 when the acquirer found what is guarded torn (somebody else was
 			   inside) */
 	uint32_t len;	/* length asked for */
 };
 
-/* A continuation: one extent of a byte stream, in stream order within the read it continues. */
+/* A continuation: one extent of a byte stream, in stream order within the read it continues. A read
+ * that got one whole payload of at most PIPE_BUF bytes and nothing else has none: its record's token
+ * names the payload. */
 enum pl_more_kind {
 	PL_EXTENT = 1, /* bytes [offset, offset + len) of the payload `token`, each one verified */
 	PL_FRAGMENT =

@@ -15,10 +15,7 @@ struct mark {
 	uint64_t mix;
 };
 
-enum {
-	MARK = sizeof(struct mark),
-	ATOMIC = 4096, /* PIPE_BUF: a longer payload may be interrupted anywhere */
-};
+enum { MARK = sizeof(struct mark) };
 
 static struct mark mark_at(uint64_t seed, uint64_t token, size_t offset, size_t total)
 {
@@ -27,6 +24,34 @@ static struct mark mark_at(uint64_t seed, uint64_t token, size_t offset, size_t 
 	m.mix = pl_mix(
 		seed ^ token * 0x9e3779b97f4a7c15 ^ ((uint64_t)offset << 32 | (uint32_t)total));
 	return m;
+}
+
+/* The first n bytes of a mark, by words: n is not known when this is compiled, and a call of memcpy
+ * costs more than these. */
+static void copy_part(unsigned char *p, const struct mark *m, size_t n)
+{
+	const unsigned char *from = (const unsigned char *)m;
+
+	for (; n >= 8; p += 8, from += 8, n -= 8)
+		memcpy(p, from, 8);
+	for (; n > 0; n--)
+		*p++ = *from++;
+}
+
+/* 0 where p holds the first n bytes of a mark. */
+static uint64_t difference(const unsigned char *p, const struct mark *want, size_t n)
+{
+	const unsigned char *w = (const unsigned char *)want;
+	uint64_t d = 0, x, y;
+
+	for (; n >= 8; p += 8, w += 8, n -= 8) {
+		memcpy(&x, p, 8);
+		memcpy(&y, w, 8);
+		d |= x ^ y;
+	}
+	for (; n > 0; n--)
+		d |= *p++ ^ *w++;
+	return d;
 }
 
 void pl_payload_fill(
@@ -41,6 +66,8 @@ void pl_payload_fill(
 
 		if (n == MARK)
 			memcpy(p, &m, MARK); /* of a known size: no call */
+		else if (in == 0)
+			copy_part(p, &m, n);
 		else
 			memcpy(p, (const unsigned char *)&m + in, n);
 		p += n, offset += n, len -= n;
@@ -76,11 +103,23 @@ static size_t extent_len(const unsigned char *p, size_t len, uint64_t seed, cons
 
 uint64_t pl_payload_token(const void *buf, size_t len, uint64_t seed)
 {
-	struct mark m;
+	const unsigned char *p = buf;
+	struct mark first, want;
+	uint64_t d = 0;
+	size_t at;
 
-	if (len < MARK || !read_mark(buf, seed, &m) || m.offset != 0 || m.total != len)
+	if (len < MARK)
 		return 0;
-	return extent_len(buf, len, seed, &m) == len ? m.token : 0;
+	memcpy(&first, p, MARK);
+	if (first.token == 0 || first.offset != 0 || first.total != len)
+		return 0;
+	for (at = 0; len - at >= MARK; at += MARK) { /* no branch a mark: nearly all are right */
+		want = mark_at(seed, first.token, at, len);
+		d |= difference(p + at, &want, MARK);
+	}
+	want = mark_at(seed, first.token, at, len);
+	d |= difference(p + at, &want, len - at);
+	return d ? 0 : first.token;
 }
 
 uint32_t pl_payload_sum(const void *buf, size_t len)
@@ -114,7 +153,7 @@ int pl_payload_piece(
 		r.len = extent_len(p + at, len - at, seed, &m);
 		/* Where another may cut in, bytes after the last whole mark may be its own and only
 		 * look alike. */
-		if (m.total > ATOMIC && r.len > MARK)
+		if (m.total > PL_ATOMIC && r.len > MARK)
 			r.len -= r.len % MARK;
 		*ret_piece = r;
 		return 1;

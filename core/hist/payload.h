@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { PL_ATOMIC = 4096 }; /* PIPE_BUF: a longer payload may be interrupted anywhere */
+
 static inline uint64_t pl_token(unsigned actor, unsigned incarnation, uint64_t number)
 {
 	return (uint64_t)(actor + 1) << 48 | (uint64_t)(incarnation & 0xff) << 40 |

@@ -24,7 +24,9 @@ struct pl_worker {
 	uint64_t taken; /* by the last take: its tag */
 	bool varies;	/* units differ in operation or arguments */
 	struct pl_args args;
-	int8_t size_at[PL_OPS_MAX], tag_at[PL_OPS_MAX]; /* by operation: which argument; -1 none */
+	/* by operation: its descriptor; and which argument is what, -1 none */
+	int fd_at[PL_OPS_MAX];
+	int8_t size_at[PL_OPS_MAX], tag_at[PL_OPS_MAX], owner_at[PL_OPS_MAX];
 };
 
 /* An interrupted wait is not begun again. */

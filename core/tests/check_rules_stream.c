@@ -62,6 +62,40 @@ RULE(a_stream_in_pieces)
 	green(b, "nothing");
 }
 
+/* A payload read whole, told in the read's own record. */
+static void whole(struct round *b, int who, int n, int64_t inv, int64_t ret)
+{
+	read_at(b, who, inv, ret, 100);
+	b->rec[who][b->n[who] - 1].token = b_token(n);
+}
+
+RULE(a_payload_read_whole)
+{
+	struct round *b = pipe_of(2);
+
+	whole(b, 2, 1, 40, 50);
+	whole(b, 3, 2, 45, 60);
+	green(b, "nothing");
+	b = pipe_of(1);
+	whole(b, 2, 1, 40, 50);
+	whole(b, 2, 1, 50, 60);
+	whole(b, 2, 2, 60, 70);
+	red(b, "SHUF");
+	b = pipe_of(1);
+	whole(b, 2, 1, 40, 50);
+	whole(b, 2, 3, 50, 60);
+	whole(b, 2, 2, 60, 70);
+	red(b, "EXTRA");
+	b = pipe_of(1);
+	whole(b, 2, 1, 40, 50);
+	red(b, "LOST");
+	b = pipe_of(1);
+	whole(b, 2, 1, 40, 50);
+	piece(b, 2, 1, 0, 100); /* told in both ways */
+	cr_expect_eq(b_check(b, 0)->outcome, PL_UNKNOWN);
+	free(b);
+}
+
 RULE(CORRUPT)
 {
 	struct round *b = pipe_of(1);

@@ -190,7 +190,10 @@ static void end(struct pipe *p, int who)
 		b_fail(r, EAGAIN);
 	} else if (x->off > 0) {
 		r->ret = x->off;
-		log_pieces(p, who, x->buf, (size_t)x->off);
+		if (x->off <= PL_ATOMIC && chance(p, 50))
+			r->token = pl_payload_token(x->buf, (size_t)x->off, 7);
+		if (!r->token) /* one whole payload may be told either way */
+			log_pieces(p, who, x->buf, (size_t)x->off);
 	}
 }
 

@@ -69,6 +69,8 @@ static void narrow(struct pl_rec *rec, size_t n)
 		for (size_t k = i + 1; k < n && rec[k].state % 6 == PL_MORE && r->op == 1; k++)
 			r->ret = k == i + 1 ? rec[k].t_invoke & 0xff
 					    : r->ret + (rec[k].t_invoke & 0xff);
+		if (i + 1 < n && rec[i + 1].state % 6 == PL_MORE && r->op == 1)
+			r->token = 0;
 	}
 }
 

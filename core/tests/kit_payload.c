@@ -73,6 +73,21 @@ Test(payload, small_ones_split_everywhere)
 			split_everywhere(a, b);
 }
 
+/* The short form of a read's record says the same as the long one: one extent, all of it. */
+Test(payload, one_that_is_read_whole_is_one_piece)
+{
+	size_t len;
+
+	for (len = MARK; len <= PL_ATOMIC; len += len < 200 ? 1 : 97) {
+		struct pl_piece p = { 0 };
+
+		pl_payload_fill(stream, SEED, pl_token(0, 1, len), 0, len, len);
+		cr_assert(pl_payload_piece(stream, len, 0, SEED, &p));
+		cr_assert(p.kind == PL_EXTENT && p.token == pl_payload_token(stream, len, SEED));
+		cr_assert(p.offset == 0 && p.len == len && p.total == len, "len %zu", len);
+	}
+}
+
 /* Both ends of the read cut a mark, and between them lies a payload's last one, cut off by its length. */
 Test(payload, short_reads_from_anywhere)
 {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Iterator
 
-MAGIC, VERSION, HEAD, REC, CONTROL = b"PLUMBHST", 1, 4096, 64, 0xFFFF
+MAGIC, VERSION, HEAD, REC, CONTROL = b"PLUMBHST", 2, 4096, 64, 0xFFFF
 STATES = {1: "invoked", 2: "ok", 3: "fail", 4: "info", 5: "more"}
 ROLES = ("none", "put", "take", "observe", "acquire", "release", "repair", "wake", "update")
 MODELS = ("none", "fifo", "priority", "lock", "stream", "counter", "sum", "register", "datagram", "signal")

@@ -11,7 +11,7 @@ from plumbline import history
 from plumbline.history import HistoryError, read
 
 
-def hist(order="<", records=(), published=None, version=1, flags=5):
+def hist(order="<", records=(), published=None, version=2, flags=5):
     head = struct.pack(
         order + history._HEAD,
         b"PLUMBHST",
