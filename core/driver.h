@@ -74,6 +74,8 @@ enum pl_cap {
 	PL_LOSSY = 1 << 23, /* not every put leads to a take: takers of a round go on until the
 				 putters are done. Their operations must end by themselves */
 	PL_FREED = 1 << 24, /* a lock that its owner's death releases, and nobody is told */
+	PL_PIECEMEAL = 1 << 25, /* a stream in which no put is sure to stay in one piece: up to
+				   PIPE_BUF a pipe's is, a socket's need not be */
 };
 
 /* What an operation does, in words that every checker, drain and generic suite understands. */

@@ -92,6 +92,12 @@ static inline bool pl_found_nothing(const struct pl_rec *r)
 	return r->err == EAGAIN || r->err == ETIMEDOUT || r->err == ENOMSG;
 }
 
+/* Of a take, where finding nothing says that nothing was inside. */
+static inline bool pl_says_empty(const struct pl_case *c, const struct pl_rec *r)
+{
+	return pl_found_nothing(r) && !(c->head->caps & PL_LATE);
+}
+
 /* finding.c */
 
 /* By how much the stamps of two events can be wrong before their order is in doubt. INT64_MAX: they

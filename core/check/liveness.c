@@ -6,7 +6,8 @@
  *             was certainly room for it, in an acquire although nobody could hold the lock
  *
  * Control has read the object's level and seen the sleepers, before it signalled anybody. If it saw
- * sleep only by the state letter of a process, that is no proof: unknown.
+ * sleep only by the state letter of a process, that is no proof: unknown. Of what may arrive by
+ * itself (PL_LATE) nothing is claimed: it may have come between the look and the reading.
  */
 #include "internal.h"
 
@@ -180,6 +181,8 @@ void pl_check_liveness(struct pl_case *c)
 {
 	bool exact = c->control->head->flags & PL_HIST_EXACT;
 
+	if (c->head->caps & PL_LATE)
+		return;
 	for (uint64_t i = 0; i < c->control->n; i++) {
 		const struct pl_rec *asleep = &c->control->rec[i], *r, *level;
 		char why[64], text[200];

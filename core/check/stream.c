@@ -77,7 +77,8 @@ static void write_begin(struct pl_stream *s, const struct pl_event *e)
 		.pending = r->state == PL_INVOKED };
 	f = &s->f[q->n];
 	*f = (struct pl_flow){ .total = r->len, .epoch = s->epoch };
-	f->atomic = r->len <= PL_PIPE_BUF && (r->state == PL_INVOKED || r->ret == (int64_t)r->len);
+	f->atomic = !(s->c->head->caps & PL_PIECEMEAL) && r->len <= PL_PIPE_BUF &&
+		    (r->state == PL_INVOKED || r->ret == (int64_t)r->len);
 	*(r->state == PL_OK ? &f->acc : &f->maybe) = r->state == PL_OK ? (uint32_t)r->ret : r->len;
 	s->partial |= !f->atomic;
 	if (s->last_of[e->who] == -2) {
@@ -140,7 +141,7 @@ static void read_end(struct pl_stream *s, const struct pl_event *e)
 	uint32_t ref = pl_ref(s->c, e->who, r);
 
 	if (r->state == PL_FAIL) {
-		if (pl_found_nothing(r))
+		if (pl_says_empty(s->c, r))
 			s->q.empty[s->q.nempty++] = (struct pl_empty){ e->since, e->rank, ref };
 		return;
 	}

@@ -223,7 +223,7 @@ static void take_end(struct pl_values *q, const struct pl_event *e)
 	struct pl_value *v;
 
 	if (r->state == PL_FAIL) {
-		if (pl_found_nothing(r))
+		if (pl_says_empty(q->c, r))
 			q->empty[q->nempty++] = (struct pl_empty){ e->since, e->rank, ref };
 		return;
 	}

@@ -232,6 +232,20 @@ static struct round *asleep(int64_t amount, bool exact)
 	return b;
 }
 
+/* Where a put may return before what it put can be taken, nobody misses what he does not find. */
+static struct round *late(struct round *b)
+{
+	for (int i = 0; i <= b->nactors; i++)
+		b->head[i].caps = PL_LATE;
+	return b;
+}
+
+RULE(what_comes_late)
+{
+	green(late(empty(20, false, PL_MODEL_FIFO)), "VWIT");
+	green(late(asleep(1, true)), "LOSTWAKE");
+}
+
 RULE(LOSTWAKE)
 {
 	struct round *b = asleep(1, false);

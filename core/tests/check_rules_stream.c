@@ -128,6 +128,44 @@ RULE(TORN)
 	red(b, "TORN");
 }
 
+/* A socket may mix what is written at the same time, at any byte; what is lost of it is still lost. */
+RULE(a_stream_that_may_be_mixed)
+{
+	for (int piecemeal = 0; piecemeal < 2; piecemeal++) {
+		struct round *b = b_new(PL_MODEL_STREAM, 3);
+
+		for (int i = 0; i < 3; i++)
+			b->head[i].caps = piecemeal ? PL_PIECEMEAL : 0;
+		write_at(b, 0, 1, 0, 30);
+		write_at(b, 1, 2, 0, 30);
+		read_at(b, 2, 40, 50, 200);
+		piece(b, 2, 1, 0, 48);
+		piece(b, 2, 2, 0, 100);
+		piece(b, 2, 1, 48, 100);
+		if (piecemeal)
+			green(b, "TORN");
+		else
+			red(b, "TORN");
+	}
+	for (int lost = 0; lost < 2; lost++) {
+		struct round *b = b_new(PL_MODEL_STREAM, 3);
+
+		for (int i = 0; i < 3; i++)
+			b->head[i].caps = PL_PIECEMEAL;
+		write_at(b, 0, 1, 0, 30);
+		write_at(b, 1, 2, 0, 30);
+		read_at(b, 2, 40, 50, lost ? 148 : 200);
+		piece(b, 2, 1, 0, 48);
+		piece(b, 2, 2, 0, 100);
+		if (!lost)
+			piece(b, 2, 1, 48, 100);
+		if (lost)
+			red(b, "LOST");
+		else
+			green(b, "LOST");
+	}
+}
+
 RULE(SHUF)
 {
 	struct round *b = pipe_of(1);
