@@ -6,14 +6,14 @@ clauses named at each test.
 """
 import pytest
 
-from suite.subject import OBJECT, POLLIN, POLLOUT, SIZE, fails, said
+from suite.subject import OBJECT, POLLERR, POLLHUP, POLLIN, POLLOUT, SIZE, fails, said
 from suite.transfer import (chunk, fill, interrupted, kill_through_rounds, never_early, put, put_end, put_now, take,
                             take_end, take_now, take_size)
 
 clause = pytest.mark.clause
 
 
-@clause("PIPE-02", "PIPE-25", "PMQ-03")
+@clause("PIPE-02", "PIPE-25", "PMQ-03", "FIFO-16")
 def test_order(d):
     """Two senders, one after the other in time: out as it went in."""
     d.open()
@@ -26,7 +26,7 @@ def test_order(d):
                 f"take {i} gave {said(got)} with sum {got.sum}; what was put in {i}th place has sum {s.sum}")
 
 
-@clause("PIPE-09", "PMQ-31", caps=("blocking",))
+@clause("PIPE-09", "PMQ-31", "FIFO-17", caps=("blocking",))
 def test_take_waits_for_a_put(d):
     d.open()
     writer, reader = d.actors(2)
@@ -92,6 +92,53 @@ def agrees(d, event, said_so, r, both):
         fails(r, "EAGAIN", f"poll does not say {event}, then the operation")
 
 
+def look(d, actor, end):
+    """What poll, select and epoll say of one end now, and that they say the same: poll's own bits."""
+    p, s, e = (d.do(actor, f, end, events=POLLIN | POLLOUT, timeout_ms=0).out["revents"] for f in ("poll", "select", "epoll"))
+    assert e == p, f"epoll says {e:#x} of {end}, poll {p:#x}"
+    readable = POLLIN if p & (POLLIN | POLLHUP | POLLERR) else 0
+    writable = POLLOUT if p & (POLLOUT | POLLERR) else 0
+    assert s == readable | writable, f"select says {s:#x} of {end}, where poll says {p:#x}"
+    return s
+
+
+def look_then_do(d, actor, end, role, want):
+    """The answer of the three, and what the operation then does: it must not have to wait where they say it need not."""
+    ready = look(d, actor, end) & want
+    r = put_now(d, actor, chunk(d)) if role == "put" else take_now(d, actor, chunk(d))
+    if ready:
+        assert r.errno != "EAGAIN", f"poll, select and epoll say that a {role} at {end} would not wait: it gave {said(r)}"
+    elif want == POLLIN:
+        fails(r, "EAGAIN", f"poll, select and epoll say that a {role} at {end} would wait: it")
+    return r
+
+
+@clause("PIPE-44", "PMQ-43", "FIFO-22", caps=("poll", "nonblock"))
+def test_pollers_agree_in_every_quiet_state(d):
+    """Empty, one inside, filling up, full, draining; and where an end can go: with something inside, and without."""
+    d.open()
+    writer, reader = d.actors(2)
+    for end in {put_end(d), take_end(d)}:
+        d.do(writer, "nonblock", end, value=1)
+    for size in (1, 3, 5000):  # puts of a turn: as many takes follow, until there is none
+        for _ in range(size):
+            look(d, reader, take_end(d))
+            if look_then_do(d, writer, put_end(d), "put", POLLOUT).errno:
+                break
+        while look_then_do(d, reader, take_end(d), "take", POLLIN).errno is None:
+            look(d, writer, put_end(d))
+    if put_end(d) == take_end(d):
+        return
+    put_now(d, writer, chunk(d))
+    for actor in (writer, reader):
+        d.do(actor, "close", put_end(d))
+    d.release(put_end(d))
+    assert look(d, reader, take_end(d)) & POLLIN, "something is inside, and the other end is gone: a take would not wait"
+    take_now(d, reader, chunk(d))
+    ready, r = look(d, reader, take_end(d)) & POLLIN, take_now(d, reader, chunk(d))
+    assert bool(ready) == (r.errno != "EAGAIN"), f"the other end is gone: select says {ready}, the take gave {said(r)}"
+
+
 @clause("PIPE-38", "PMQ-21", caps=("poll",))
 def test_poll_waits_for_a_put(d):
     d.open()
@@ -100,7 +147,7 @@ def test_poll_waits_for_a_put(d):
     assert r.ret == 1 and r.out["revents"] & POLLIN, f"poll gave {said(r)}, revents {r.out['revents']}"
 
 
-@clause("PIPE-08", "PMQ-08", caps=("blocking", "nonblock"))
+@clause("PIPE-08", "PMQ-08", "FIFO-27", caps=("blocking", "nonblock"))
 def test_signal_ends_a_wait_and_moves_nothing(d):
     d.open()
     writer, reader = d.actors(2)
@@ -115,7 +162,7 @@ def test_signal_ends_a_wait_and_moves_nothing(d):
     fails(take_now(d, reader), "EAGAIN", "a take after everything was taken: the interrupted put left something, it")
 
 
-@clause("PIPE-39", "PMQ-28", caps=("blocking", "multi_reader"))
+@clause("PIPE-39", "PMQ-28", "FIFO-25", caps=("blocking", "multi_reader"))
 def test_killed_waiter_takes_no_wake_with_it(d):
     d.open()
     writer, *readers = d.actors(4)
@@ -128,7 +175,7 @@ def test_killed_waiter_takes_no_wake_with_it(d):
     assert got.sum == sent.sum and not got.before(sent), f"the waiter that is left got {said(got)}, sum {got.sum}"
 
 
-@clause("PIPE-16", "PMQ-37", caps=("blocking", "nonblock", "multi_reader", "multi_writer"))
+@clause("PIPE-16", "PMQ-37", "FIFO-18", caps=("blocking", "nonblock", "multi_reader", "multi_writer"))
 def test_nobody_sleeps_who_could_go_on(d):
     """As many puts as there are waiting takers, then as many takes as there are waiting putters: all return."""
     d.open()
@@ -148,7 +195,7 @@ def test_nobody_sleeps_who_could_go_on(d):
         assert r.errno is None, f"putter {a} gave {said(r)}"
 
 
-@clause("PIPE-43", "PMQ-25", caps=("multi_reader", "multi_writer"))
+@clause("PIPE-43", "PMQ-25", "FIFO-16", caps=("multi_reader", "multi_writer"))
 def test_many_at_once_are_one_history(d):
     """Rounds of many putters and takers, each judged whole."""
     d.open()
@@ -156,7 +203,7 @@ def test_many_at_once_are_one_history(d):
     d.judged(d.run(on=OBJECT, rounds=12, ops=600))
 
 
-@clause("PIPE-40", "PMQ-35", caps=("multi_reader", "multi_writer"))
+@clause("PIPE-40", "PMQ-35", "FIFO-21", caps=("multi_reader", "multi_writer"))
 def test_deaths_harm_only_the_dead(d):
     """Actors are killed all through the rounds; the pending operation of a dead one may have happened or not."""
     d.open()
@@ -173,7 +220,7 @@ def test_contents_outlive_the_sender(d):
     assert [take_now(d, reader).sum for _ in sent] == [s.sum for s in sent]
 
 
-@clause("PMQ-29", caps=("names",))
+@clause("PMQ-29", "FIFO-26", caps=("names",))
 def test_unrelated_processes_meet_by_name(d):
     """Kind exec: a fresh address space, no inherited descriptor, the name alone."""
     d.open()

@@ -40,10 +40,16 @@ def shm_of(run: str) -> list[str]:
         return []
 
 
+def files_of(run: str) -> list[str]:
+    """Objects that are files: pl_path() of the kit."""
+    folder = Path(os.environ.get("TMPDIR") or "/tmp")
+    return [os.fspath(p) for p in folder.glob(f"plumb.{run}.*")]
+
+
 def residue(run: str, group: int, names: Iterable[str], patience_s: float = 3.0) -> list[str]:
     """What is left of a driver that has stopped. A process that is on its way out gets `patience_s`."""
     left = [f"message queue {n}" for n in names if queue_exists(n)]
-    left += shm_of(run)
+    left += shm_of(run) + files_of(run)
     deadline, pause = time.monotonic() + patience_s, threading.Event()
     while (alive := processes_of(group)) and time.monotonic() < deadline:
         pause.wait(0.01)  # nothing tells a stranger that a grandchild has been reaped: look again
