@@ -8,6 +8,7 @@ README.md lists the options and what a result record holds.
 """
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -95,22 +96,44 @@ def case(request):
 @pytest.fixture
 def d(request, case, tmp_path):
     """The driver under test. After the test it must stop by itself and leave nothing."""
-    config, (clause, variant) = request.config, case
-    said = hello_of(config, clause.mechanism)
+    clause, variant = case
+    about = variant_of(request.config, clause.mechanism, variant)
+    for cap in request.node.get_closest_marker("clause").kwargs.get("caps", ()):
+        if cap not in (about or {"caps": (cap,)})["caps"]:
+            raise outcome.NotHere(f"{clause.mechanism}/{variant} has no capability '{cap}'")
+    with driver(request, clause, clause.mechanism, variant, tmp_path) as s:
+        yield s
+
+
+@pytest.fixture
+def beside(request, case, tmp_path):
+    """Drivers of other mechanisms, for stories that need two: beside("mutex", "normal"). They end as `d` does."""
+    with contextlib.ExitStack() as drivers:
+        def start(mechanism, variant):
+            variant_of(request.config, mechanism, variant)
+            return drivers.enter_context(driver(request, case[0], mechanism, variant, tmp_path))
+        yield start
+
+
+def variant_of(config, mechanism, variant):
+    """What the driver says of the variant; None if it says nothing, which starting it will explain."""
+    said = hello_of(config, mechanism)
     about = next((v for v in said["variants"] if v["name"] == variant), None) if said else None
     if about and not about["supported"]:
         raise outcome.NotHere(about.get("why") or "the driver's probe says so")
     if said and not about:
-        raise outcome.NotHere(f"plumb-{clause.mechanism} has no variant '{variant}'")
-    for cap in request.node.get_closest_marker("clause").kwargs.get("caps", ()):
-        if cap not in (about or {"caps": (cap,)})["caps"]:
-            raise outcome.NotHere(f"{clause.mechanism}/{variant} has no capability '{cap}'")
-    folder = os.environ.get("PLUMBLINE_RUN_DIR")
-    run, inst = run_of(request.node.nodeid), os.getpid() & 0x7fffffff
-    home = Path(folder) / f"conform.{run}.{inst}" if folder else tmp_path
+        raise outcome.NotHere(f"plumb-{mechanism} has no variant '{variant}'")
+    return about
+
+
+@contextlib.contextmanager
+def driver(request, clause, mechanism, variant, tmp_path):
+    config, folder = request.config, os.environ.get("PLUMBLINE_RUN_DIR")
+    run, inst = run_of(f"{request.node.nodeid} {mechanism}"), os.getpid() & 0x7fffffff
+    home = Path(folder) / f"conform.{run}.{inst}" if folder else tmp_path / mechanism
     home.mkdir(parents=True, exist_ok=True)
-    s = subject.Subject(clause, variant, drivers=drivers_dir(config), target=option(config, "target"), run=run,
-                        inst=inst, dir=home, seed=zlib.crc32(request.node.nodeid.encode()))
+    s = subject.Subject(clause, variant, mechanism, drivers=drivers_dir(config), target=option(config, "target"),
+                        run=run, inst=inst, dir=home, seed=zlib.crc32(request.node.nodeid.encode()))
     try:
         yield s
         leaked = s.stop()

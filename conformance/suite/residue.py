@@ -46,10 +46,30 @@ def files_of(run: str) -> list[str]:
     return [os.fspath(p) for p in folder.glob(f"plumb.{run}.*")]
 
 
+def key_of(name: str) -> int:
+    """The System V key of a name: pl_key() of the kit."""
+    h = 2166136261
+    for byte in name.encode():
+        h = (h ^ byte) * 16777619 & 0xffffffff
+    return h & 0x7fffffff | 1
+
+
+def system_v_of(names: Iterable[str]) -> list[str]:
+    """Queues, segments and arrays of System V under these names' keys."""
+    wanted, found = {key_of(n): n for n in names}, []
+    for kind in ("shm", "msg", "sem"):
+        try:
+            lines = Path("/proc/sysvipc", kind).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        found += [f"System V {kind} {wanted[int(line.split()[0])]}" for line in lines if int(line.split()[0]) in wanted]
+    return found
+
+
 def residue(run: str, group: int, names: Iterable[str], patience_s: float = 3.0) -> list[str]:
     """What is left of a driver that has stopped. A process that is on its way out gets `patience_s`."""
     left = [f"message queue {n}" for n in names if queue_exists(n)]
-    left += shm_of(run) + files_of(run)
+    left += shm_of(run) + files_of(run) + system_v_of(names)
     deadline, pause = time.monotonic() + patience_s, threading.Event()
     while (alive := processes_of(group)) and time.monotonic() < deadline:
         pause.wait(0.01)  # nothing tells a stranger that a grandchild has been reaped: look again

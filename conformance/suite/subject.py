@@ -51,9 +51,9 @@ class Subject(Driver):
     names: list[str]  # that the system knows its objects by
     notes: list[str]
 
-    def __init__(self, clause: Clause, variant: str, **kw: Any):
+    def __init__(self, clause: Clause, variant: str, mechanism: str, **kw: Any):
         self.clause, self.variant, self.names, self.notes = clause, variant, [], []
-        super().__init__(clause.mechanism, **kw)
+        super().__init__(mechanism, **kw)
         self.about = next(v for v in self.hello["variants"] if v["name"] == variant)
 
     # what it can do
@@ -84,6 +84,13 @@ class Subject(Driver):
         if ok.get("name"):
             self.names.append(ok["name"])
         return ok
+
+    def attached(self, n: int, **kw: Any) -> list[int]:
+        """Actors that have mapped the object: others may still be about to when `actors` returns."""
+        found = self.actors(n, **kw)
+        for a in found:
+            self.do(a, "load")
+        return found
 
     def start(self, actor: int, f: str, on: str | None = OBJECT, **args: Any) -> Pending:
         args.setdefault("deadline_ms", WATCHDOG_MS)
@@ -142,6 +149,17 @@ class Subject(Driver):
         seen = len(self.events)
         self.fault(what, actor)
         self.wait_event("actor", since=seen, actor=actor, **{"is": "exited" if what == "exit" else "signalled"})
+
+    def dies_of(self, signal: str, actor: int, f: str, on: str = OBJECT, **args: Any) -> None:
+        """The call must end its process by this signal: "BUS", "SEGV". The actor is dead then."""
+        try:
+            r = self.call(actor, f, on, **args)
+        except DriverError as e:
+            if e.kind != "crash" or not e.fields.get("in"):
+                raise
+            assert e.fields.get("signal") == signal, f"{f} ended its process by SIG{e.fields.get('signal')} instead of SIG{signal}"
+            return
+        assert False, f"{f} gave {said(r)} instead of ending its process by SIG{signal}"
 
     def note(self, text: str) -> None:
         """What a clause of kind record has seen: goes into the result."""

@@ -14,7 +14,7 @@
  *   FRESH   a value was found that nobody stored, or before its store began. A value half of one
  *           store and half of another is such a value
  *   FAILED  a value was found whose store returned an error
- *   DUP     two updates found the same value: one of them was lost
+ *   LOSTUPDATE  two updates found the same value
  *   LOOP    updates found each other's values in a ring
  *   STALE   a value was found after another had been stored over it: an old value came back, or a
  *           store was lost
@@ -168,7 +168,7 @@ static void tie(struct registers *q, struct cluster *from, struct cluster *to)
 		to->tied = 1;
 		return;
 	}
-	if (!pl_find(q->c, "DUP", -1,
+	if (!pl_find(q->c, "LOSTUPDATE", -1,
 		    "actors %d and %d both found %s and put theirs in its place: "
 		    "an update was lost",
 		    pl_say_actor(q->c, q->v[from->next].put), pl_say_actor(q->c, to->put),

@@ -82,7 +82,7 @@ RULE(FAILED)
 	}
 }
 
-RULE(DUP)
+RULE(LOSTUPDATE)
 {
 	for (int other = 0; other < 2; other++) {
 		struct round *b = fresh();
@@ -90,7 +90,7 @@ RULE(DUP)
 		store(b, 0, 1, 0, 10);
 		update(b, 1, 2, b_token(1), 20, 50);
 		update(b, 2, 3, b_token(other ? 2 : 1), 20, 50);
-		(other ? green : red)(b, "DUP");
+		(other ? green : red)(b, "LOSTUPDATE");
 	}
 }
 

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""Stories of POSIX shared memory, memfds and mmap: names, seals, the end of the object, the end of a view.
+
+Source: shm_overview(7), shm_open(3), mmap(2), memfd_create(2), fcntl(2), and the clauses named at each test.
+"""
+import pytest
+
+from plumbline.calls import DriverError
+from suite.subject import fails, gives
+
+clause = pytest.mark.clause
+O_CREAT_EXCL = 0o2 | 0o100 | 0o200
+F_GETFD, FD_CLOEXEC, F_ADD_SEALS, F_SEAL_WRITE = 1, 1, 1033, 8
+PROT_READ = 1
+
+
+def store(d, actor, value, on="o", at=0):
+    d.do(actor, "store", on, at=at, token=hex(value))
+
+
+def found(d, actor, on="o", at=0):
+    return d.do(actor, "load", on, at=at).out["value"]
+
+
+def page_of(d, actor):
+    return d.do(actor, "where").out["page"]
+
+
+@clause("PSHM-02")
+def test_one_of_many_creators_wins(d):
+    """The name is unlinked, then all race for it."""
+    d.open()
+    actors = d.attached(8)
+    for turn in range(6):
+        d.do(actors[0], "unlink")
+        racing = [(a, d.start(a, "open", as_=f"t{turn}a{a}", flags=O_CREAT_EXCL)) for a in actors]
+        ended = [(a, d.finish(p, "shm_open")) for a, p in racing]
+        won = [a for a, r in ended if r.errno is None]
+        assert len(won) == 1, f"{len(won)} of {len(actors)} creators with O_EXCL succeeded"
+        for a, r in ended:
+            if a not in won:
+                fails(r, "EEXIST", f"creator {a}")
+        d.do(won[0], "close", f"t{turn}a{won[0]}")
+
+
+@clause("PSHM-03")
+def test_lowest_descriptor_closed_on_exec(d):
+    d.open()
+    a, = d.attached(1)
+    first, second = (d.do(a, "open", as_=n).ret for n in ("x", "y"))
+    assert second > first, f"descriptor {second} came after {first}"
+    d.do(a, "close", "x")
+    assert d.do(a, "open", as_="z").ret == first, "the lowest free descriptor was not used"
+    for name in ("y", "z"):
+        assert d.do(a, "fcntl", name, cmd=F_GETFD).ret & FD_CLOEXEC, "FD_CLOEXEC is not set"
+
+
+@clause("PSHM-04")
+def test_unlinked_object_lives_on(d):
+    d.open()
+    a, b = d.attached(2)
+    d.do(a, "unlink")
+    fails(d.call(b, "open"), "ENOENT", "shm_open of a name that was unlinked")
+    store(d, a, 5)
+    assert found(d, b) == 5, "a store after shm_unlink is not found by another who had it mapped"
+    for x in (a, b):
+        d.do(x, "close")
+    store(d, b, 6)
+    assert found(d, a) == 6, "a store after shm_unlink and close is not found by another who had it mapped"
+
+
+@clause("PSHM-05")
+def test_name_is_another_object_after_unlink(d):
+    d.open()
+    a, b = d.attached(2)
+    store(d, a, 5)
+    old = d.do(a, "fstat").out["inode"]
+    d.do(a, "unlink")
+    d.do(a, "open", as_="new", flags=O_CREAT_EXCL)
+    about = d.do(a, "fstat", "new").out
+    assert about["size"] == 0 and about["inode"] != old, f"the new object has {about}; the old one's inode is {old}"
+    d.do(a, "ftruncate", "new", size=4096)
+    d.do(a, "mmap", "new")
+    assert found(d, a, "new") == 0, "the new object holds what was stored in the old one"
+    store(d, a, 7, "new")
+    assert found(d, b) == 5, "a store in the new object is found in the old one"
+
+
+@clause("PSHM-08")
+def test_beyond_the_end(d):
+    d.open(size=100)
+    a, b, c = d.attached(3)
+    view = d.do(a, "where").out
+    store(d, a, 5, at=view["page"] - 8)
+    assert d.do(a, "fstat").out["size"] == 100, "a store behind the last byte changed the length"
+    d.dies_of("BUS", a, "store", at=view["page"])
+    d.dies_of("BUS", b, "load", at=view["bytes"] - 8)
+    assert found(d, c) == 0, "what is inside has changed"
+
+
+@clause("MAP-10")
+def test_shrunk_under_a_reader(d):
+    """What was cut off is gone for good: a reader dies, and after growth finds zero."""
+    d.open()
+    writer, reader = d.attached(2)
+    page = page_of(d, writer)
+    d.do(writer, "ftruncate", size=2 * page)
+    store(d, writer, 5), store(d, writer, 6, at=page)
+    assert found(d, reader, at=page) == 6, "what was stored behind the first page is not found"
+    d.do(writer, "ftruncate", size=page)
+    d.dies_of("BUS", reader, "load", at=page)
+    d.do(writer, "ftruncate", size=2 * page)
+    late, = d.attached(1)
+    for actor in (writer, late):
+        assert found(d, actor, at=page) == 0, "after the object grew again old data is found"
+        assert found(d, actor) == 5, "what was never cut off has changed"
+
+
+@clause("MAP-10")
+def test_shrunk_while_a_reader_loads(d):
+    """The load races with the end of its page: the value, zero, or SIGBUS."""
+    d.open()
+    writer, reader = d.attached(2)
+    page, deaths = page_of(d, writer), 0
+    for turn in range(40):
+        d.do(writer, "ftruncate", size=2 * page)
+        store(d, writer, 6, at=page)
+        p = d.start(reader, "load", at=page)
+        d.do(writer, "ftruncate", size=page)
+        d.do(writer, "ftruncate", size=2 * page)
+        try:
+            value = d.finish(p, "load").out["value"]
+        except DriverError as e:
+            assert e.kind == "crash" and e.fields.get("signal") == "BUS", f"the reader died: {e}"
+            deaths += 1
+            reader, = d.attached(1)
+            continue
+        assert value in (0, 6), f"turn {turn}: {value:#x} is found, which nobody has stored"
+    d.note(f"{deaths} of 40 readers died of SIGBUS")
+
+
+@clause("MAP-04")
+def test_write_seal_waits_for_mappings(d):
+    d.open()
+    a, b = d.attached(2)
+    view = d.do(a, "where").out
+    fails(d.call(a, "fcntl", cmd=F_ADD_SEALS, arg=F_SEAL_WRITE), "EBUSY", "F_SEAL_WRITE with two writable mappings")
+    d.do(a, "munmap", len=view["bytes"])
+    fails(d.call(a, "fcntl", cmd=F_ADD_SEALS, arg=F_SEAL_WRITE), "EBUSY", "F_SEAL_WRITE with another's mapping")
+    d.do(b, "mmap", prot=PROT_READ)
+    fails(d.call(a, "fcntl", cmd=F_ADD_SEALS, arg=F_SEAL_WRITE), "EBUSY",
+          "F_SEAL_WRITE with a mapping that mprotect could make writable")
+    d.do(b, "mmap", flags=2)
+    gives(d.call(a, "fcntl", cmd=F_ADD_SEALS, arg=F_SEAL_WRITE), 0, "F_SEAL_WRITE with a private mapping only")
+    fails(d.call(b, "mmap"), "EPERM", "a writable shared mapping of a sealed object")
+    fails(d.call(b, "pwrite", value=5), "EPERM", "write to a sealed object")
+    assert d.do(b, "pread").out["value"] == 0, "a refused write has changed the object"
+
+
+@clause("MAP-14")
+def test_unmapped_page(d):
+    d.open(size=3 << 16)
+    a, b = d.attached(2)
+    page = page_of(d, a)
+    for i in range(3):
+        store(d, b, i + 1, at=i * page)
+    d.do(a, "munmap", at=page, len=page)
+    assert (found(d, a), found(d, a, at=2 * page)) == (1, 3), "the pages beside the one unmapped have changed"
+    d.dies_of("SEGV", a, "load", at=page)
+    assert found(d, b, at=page) == 2, "munmap by one process reached another's mapping"
+
+
+@clause("MAP-15")
+def test_protected_page(d):
+    d.open()
+    a, b = d.attached(2)
+    store(d, a, 5)
+    d.do(a, "mprotect", len=page_of(d, a), prot=PROT_READ)
+    assert found(d, a) == 5, "a load from a page without PROT_WRITE"
+    d.dies_of("SEGV", a, "store", token="0x6")
+    assert found(d, b) == 5, "a store that ended its process with SIGSEGV has changed the memory"
+    store(d, b, 7)
+    assert found(d, b) == 7, "mprotect by one process reached another's mapping"
