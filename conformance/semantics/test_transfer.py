@@ -13,7 +13,7 @@ from suite.transfer import (chunk, fill, interrupted, kill_through_rounds, never
 clause = pytest.mark.clause
 
 
-@clause("PIPE-02", "PIPE-25", "PMQ-03", "FIFO-16")
+@clause("PIPE-02", "PIPE-25", "PMQ-03", "FIFO-16", "USTR-01", "UDGM-02", "USEQ-01")
 def test_order(d):
     """Two senders, one after the other in time: out as it went in."""
     d.open()
@@ -26,7 +26,7 @@ def test_order(d):
                 f"take {i} gave {said(got)} with sum {got.sum}; what was put in {i}th place has sum {s.sum}")
 
 
-@clause("PIPE-09", "PMQ-31", "FIFO-17", caps=("blocking",))
+@clause("PIPE-09", "PMQ-31", "FIFO-17", "USTR-16", "UDGM-10", "USEQ-06", caps=("blocking",))
 def test_take_waits_for_a_put(d):
     d.open()
     writer, reader = d.actors(2)
@@ -37,7 +37,7 @@ def test_take_waits_for_a_put(d):
     fails(take_now(d, reader), "EAGAIN", "a take from an empty object with O_NONBLOCK")
 
 
-@clause("PIPE-42", "PMQ-32", caps=("blocking", "nonblock"))
+@clause("PIPE-42", "PMQ-32", "UDGM-03", caps=("blocking", "nonblock"))
 def test_put_waits_for_room(d):
     d.open()
     writer, reader = d.actors(2)
@@ -113,7 +113,7 @@ def look_then_do(d, actor, end, role, want):
     return r
 
 
-@clause("PIPE-44", "PMQ-43", "FIFO-22", caps=("poll", "nonblock"))
+@clause("PIPE-44", "PMQ-43", "FIFO-22", "USTR-15", "UDGM-12", caps=("poll", "nonblock"))
 def test_pollers_agree_in_every_quiet_state(d):
     """Empty, one inside, filling up, full, draining; and where an end can go: with something inside, and without."""
     d.open()
@@ -147,7 +147,7 @@ def test_poll_waits_for_a_put(d):
     assert r.ret == 1 and r.out["revents"] & POLLIN, f"poll gave {said(r)}, revents {r.out['revents']}"
 
 
-@clause("PIPE-08", "PMQ-08", "FIFO-27", caps=("blocking", "nonblock"))
+@clause("PIPE-08", "PMQ-08", "FIFO-27", "USTR-19", caps=("blocking", "nonblock"))
 def test_signal_ends_a_wait_and_moves_nothing(d):
     d.open()
     writer, reader = d.actors(2)
@@ -162,7 +162,7 @@ def test_signal_ends_a_wait_and_moves_nothing(d):
     fails(take_now(d, reader), "EAGAIN", "a take after everything was taken: the interrupted put left something, it")
 
 
-@clause("PIPE-39", "PMQ-28", "FIFO-25", caps=("blocking", "multi_reader"))
+@clause("PIPE-39", "PMQ-28", "FIFO-25", "USTR-18", caps=("blocking", "multi_reader"))
 def test_killed_waiter_takes_no_wake_with_it(d):
     d.open()
     writer, *readers = d.actors(4)
@@ -175,7 +175,7 @@ def test_killed_waiter_takes_no_wake_with_it(d):
     assert got.sum == sent.sum and not got.before(sent), f"the waiter that is left got {said(got)}, sum {got.sum}"
 
 
-@clause("PIPE-16", "PMQ-37", "FIFO-18", caps=("blocking", "nonblock", "multi_reader", "multi_writer"))
+@clause("PIPE-16", "PMQ-37", "FIFO-18", "UDGM-08", caps=("blocking", "nonblock", "multi_reader", "multi_writer"))
 def test_nobody_sleeps_who_could_go_on(d):
     """As many puts as there are waiting takers, then as many takes as there are waiting putters: all return."""
     d.open()
@@ -195,7 +195,7 @@ def test_nobody_sleeps_who_could_go_on(d):
         assert r.errno is None, f"putter {a} gave {said(r)}"
 
 
-@clause("PIPE-43", "PMQ-25", "FIFO-16", caps=("multi_reader", "multi_writer"))
+@clause("PIPE-43", "PMQ-25", "FIFO-16", "USTR-01", "UDGM-02", "USEQ-01", caps=("multi_reader", "multi_writer"))
 def test_many_at_once_are_one_history(d):
     """Rounds of many putters and takers, each judged whole."""
     d.open()
@@ -203,7 +203,7 @@ def test_many_at_once_are_one_history(d):
     d.judged(d.run(on=OBJECT, rounds=12, ops=600))
 
 
-@clause("PIPE-40", "PMQ-35", "FIFO-21", caps=("multi_reader", "multi_writer"))
+@clause("PIPE-40", "PMQ-35", "FIFO-21", "USTR-17", "UDGM-11", caps=("multi_reader", "multi_writer"))
 def test_deaths_harm_only_the_dead(d):
     """Actors are killed all through the rounds; the pending operation of a dead one may have happened or not."""
     d.open()

@@ -41,7 +41,7 @@ def take_end(d):
 
 def chunk(d):
     """One unit of room: a whole page where room is counted in pages."""
-    return 4096 if d.hello.get("ends") else SIZE
+    return 4096 if "pipe_pages" in d.hello["needs"] else SIZE
 
 
 def fill(d, actor, size=SIZE):
