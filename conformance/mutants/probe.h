@@ -17,7 +17,8 @@ struct pl_probe {
 	bool (*lies)(void);
 };
 
-extern const struct pl_probe pl_pipe_probes[], pl_mq_probes[], pl_mutex_probes[];
+extern const struct pl_probe pl_pipe_probes[], pl_mq_probes[], pl_mutex_probes[],
+	pl_memory_probes[];
 
 enum { PL_BROKEN = 3 };
 

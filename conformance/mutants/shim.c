@@ -33,7 +33,7 @@ static struct {
 } libc;
 
 static const struct pl_mutant *const tables[] = { pl_pipe_mutants, pl_mq_mutants, pl_mutex_mutants,
-	pl_oddities };
+	pl_memory_mutants, pl_oddities };
 
 static struct pl_calls calls;
 struct pl_calls pl_real;
@@ -86,6 +86,14 @@ static void find_libc(void)
 		{ "pthread_mutex_consistent", &pl_real.consistent },
 		{ "pthread_mutex_init", &pl_real.init },
 		{ "clock_gettime", &pl_real.clock_gettime },
+		{ "shm_open", &pl_real.shm_open },
+		{ "memfd_create", &pl_real.memfd_create },
+		{ "ftruncate", &pl_real.ftruncate },
+		{ "mmap", &pl_real.mmap },
+		{ "shmget", &pl_real.shmget },
+		{ "shmat", &pl_real.shmat },
+		{ "shmdt", &pl_real.shmdt },
+		{ "shmctl", &pl_real.shmctl },
 	};
 
 	for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
@@ -107,11 +115,11 @@ static void share_state(void)
 
 	if (path) {
 		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-		if (fd < 0 || ftruncate(fd, sizeof *pl_shared) != 0)
+		if (fd < 0 || pl_real.ftruncate(fd, sizeof *pl_shared) != 0)
 			abort();
 		how = MAP_SHARED;
 	}
-	pl_shared = mmap(NULL, sizeof *pl_shared, PROT_READ | PROT_WRITE, how, fd, 0);
+	pl_shared = pl_real.mmap(NULL, sizeof *pl_shared, PROT_READ | PROT_WRITE, how, fd, 0);
 	if (pl_shared == MAP_FAILED)
 		abort();
 	if (fd >= 0)
@@ -300,4 +308,49 @@ EXPORT int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *att
 EXPORT int clock_gettime(clockid_t clock, struct timespec *ts)
 {
 	return now()->clock_gettime(clock, ts);
+}
+
+EXPORT int shm_open(const char *name, int flags, mode_t mode)
+{
+	return now()->shm_open(name, flags, mode);
+}
+
+EXPORT int memfd_create(const char *name, unsigned flags)
+{
+	return now()->memfd_create(name, flags);
+}
+
+EXPORT int ftruncate(int fd, off_t size)
+{
+	return now()->ftruncate(fd, size);
+}
+
+EXPORT int ftruncate64(int fd, off_t size) __attribute__((alias("ftruncate")));
+
+EXPORT void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
+{
+	return now()->mmap(at, len, prot, flags, fd, offset);
+}
+
+EXPORT void *mmap64(void *at, size_t len, int prot, int flags, int fd, off_t offset)
+	__attribute__((alias("mmap")));
+
+EXPORT int shmget(key_t key, size_t size, int flags)
+{
+	return now()->shmget(key, size, flags);
+}
+
+EXPORT void *shmat(int id, const void *at, int flags)
+{
+	return now()->shmat(id, at, flags);
+}
+
+EXPORT int shmdt(const void *at)
+{
+	return now()->shmdt(at);
+}
+
+EXPORT int shmctl(int id, int cmd, struct shmid_ds *ds)
+{
+	return now()->shmctl(id, cmd, ds);
 }

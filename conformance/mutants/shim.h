@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/shm.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -45,6 +46,14 @@ struct pl_calls {
 	int (*consistent)(pthread_mutex_t *m);
 	int (*init)(pthread_mutex_t *m, const pthread_mutexattr_t *attr);
 	int (*clock_gettime)(clockid_t clock, struct timespec *ts);
+	int (*shm_open)(const char *name, int flags, mode_t mode);
+	int (*memfd_create)(const char *name, unsigned flags);
+	int (*ftruncate)(int fd, off_t size);
+	void *(*mmap)(void *at, size_t len, int prot, int flags, int fd, off_t offset);
+	int (*shmget)(key_t key, size_t size, int flags);
+	void *(*shmat)(int id, const void *at, int flags);
+	int (*shmdt)(const void *at);
+	int (*shmctl)(int id, int cmd, struct shmid_ds *ds);
 };
 
 /* When a mutant lies: all conditions that are given must hold. Calls that could not show the lie (a
@@ -65,9 +74,10 @@ struct pl_mutant {
 	struct pl_calls lie; /* NULL entries: libc's own */
 };
 
-extern const struct pl_mutant pl_pipe_mutants[], pl_mq_mutants[], pl_mutex_mutants[], pl_oddities[];
+extern const struct pl_mutant pl_pipe_mutants[], pl_mq_mutants[], pl_mutex_mutants[],
+	pl_memory_mutants[], pl_oddities[];
 
-enum { PL_STASH_MAX = 8192, PL_LIES_MAX = 256 };
+enum { PL_STASH_MAX = 8192, PL_LIES_MAX = 256, PL_MEMORIES_MAX = 64 };
 
 /* What all processes of a driver share. Nothing in it is a lock: an actor may be killed at any
  * instruction. */
@@ -94,6 +104,10 @@ struct pl_shared {
 		int signo;
 		union sigval value;
 	} notify;
+	/* the driver's memory objects, by inode: the harness maps memory too */
+	struct {
+		_Atomic uint64_t ino[PL_MEMORIES_MAX], n;
+	} memory;
 	_Atomic uintptr_t dead_again; /* mutex whose next owner is told of a death, too */
 	_Atomic pid_t last_owner;
 };
