@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from plumbline import expect
+
 HERE = Path(__file__).resolve().parent.parent
 LEVELS = ("posix", "linux", "impl")
 KINDS = ("safety", "liveness", "error", "record")
@@ -78,7 +80,12 @@ def owner_of(rule: str, mechanism: str, variant: str) -> Clause | None:
 
 
 @functools.cache
-def expectations(path: str) -> dict[tuple[str, str], dict[str, str]]:
-    """Known deviations by (clause, variant): expect/*.toml."""
-    raw = tomllib.loads(Path(path).read_text())
-    return {(e["clause"], e["variant"]): e for e in raw.get("expect", ())}
+def expectations(path: str) -> list[expect.Expectation]:
+    """Known deviations: expect/*.toml."""
+    return expect.load(path, catalogue())
+
+
+def expected(path: str, clause: Clause, variant: str) -> str:
+    """Why this claim is expected to be violated; "" when it is not."""
+    x = expect.foreseen(expectations(path), clause.id, variant) if path else None
+    return x.reason if x and x.outcome == "violated" else ""

@@ -10,7 +10,7 @@ import signal
 import sys
 from typing import Sequence
 
-from . import __version__
+from . import __version__, after
 from .calls import DriverError
 from .console import Out, flush
 from .outcomes import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_USAGE, Trouble
@@ -95,9 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     ).add_argument(
         "--for", dest="for_s", metavar="TIME", type=duration, default=20.0, help="length of the stress (default 20s)"
     )
-    report = add("report", "write a run's report.html and junit.xml again", as_json)
-    report.add_argument("run", metavar="RUN", help="its folder, its id, or latest")
-    report.add_argument("--out", metavar="DIR", help="where run folders are (default: plumbline-results)")
+    after.parsers(add, as_json)
     return top
 
 
@@ -119,8 +117,8 @@ def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
     if a.json not in (None, "-"):
         raise Trouble(f"--json {a.json}: only `-`, stdout, is known")
     out = Out(quiet=a.json is not None)
-    if a.command == "report":
-        return jobs.report(out, a)
+    if a.command in ("report", "gate", "diff", "runs", "expect"):
+        return after.dispatch(out, a)
     target = Target.parse(a.target if a.target is not None else os.environ.get("PLUMBLINE_TARGET", ""))
     if a.command == "drivercheck":
         return drivercheck.command(out, a.path, target, a.json is not None)

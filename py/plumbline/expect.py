@@ -35,6 +35,10 @@ class Expectation:
         return clause == self.clause and (variant in self.variants or "*" in self.variants)
 
     @property
+    def words(self) -> str:
+        return self.reason + (f" ({self.link})" if self.link else "")
+
+    @property
     def expired(self) -> bool:
         return self.expires is not None and datetime.date.today() >= self.expires
 
@@ -50,10 +54,10 @@ def load(path: str | None, known: Iterable[str] = ()) -> list[Expectation]:
     except tomllib.TOMLDecodeError as e:
         raise Trouble(f"--expect {path}: {e}") from None
     ids = set(known)
-    return [_entry(e, f"--expect {path}: [[expect]] {n}", ids) for n, e in enumerate(raw.get("expect", []), 1)]
+    return [entry(e, f"--expect {path}: [[expect]] {n}", ids) for n, e in enumerate(raw.get("expect", []), 1)]
 
 
-def _entry(e: dict, where: str, ids: set[str]) -> Expectation:
+def entry(e: dict, where: str, ids: set[str]) -> Expectation:
     if not isinstance(e, dict) or not isinstance(e.get("clause"), str):
         raise Trouble(f"{where}: `clause` is missing")
     if unknown := set(e) - _FIELDS:
@@ -82,17 +86,25 @@ def _entry(e: dict, where: str, ids: set[str]) -> Expectation:
     )
 
 
+def expired(expected: list[Expectation]) -> list[str]:
+    """A line for each that excuses nothing any more."""
+    return [f"{x.clause}: the expectation expired on {x.expires}: {x.reason}" for x in expected if x.expired]
+
+
+def foreseen(expected: list[Expectation], clause: str, variant: str) -> Expectation | None:
+    """The first entry in force that speaks of the claim."""
+    return next((x for x in expected if not x.expired and x.matches(clause, variant)), None)
+
+
 def apply(records: list[Record], expected: list[Expectation]) -> list[str]:
     """Marks each record with what was expected of it. Returns lines about expectations that did not come true."""
-    news = [f"{x.clause}: the expectation expired on {x.expires}: {x.reason}" for x in expected if x.expired]
-    live = [x for x in expected if not x.expired]
+    news = expired(expected)
     for r in records:
-        for x in live:
-            if x.matches(r.clause, r.variant):
-                r.expected, r.note = x.outcome, x.reason + (f" ({x.link})" if x.link else "")
+        if x := foreseen(expected, r.clause, r.variant):
+            r.expected, r.note = x.outcome, x.words
     for (clause, where), cell in cells(records).items():
-        foreseen = next((r.expected for r in cell.records if r.expected), "")
-        if foreseen and cell.outcome != foreseen and cell.outcome != "skipped":
+        wanted = next((r.expected for r in cell.records if r.expected), "")
+        if wanted and cell.outcome != wanted and cell.outcome != "skipped":
             what = "unexpectedly held" if cell.outcome == "held" else f"ended {cell.outcome}"
-            news.append(f"{clause} on {where} {what} (expected: {foreseen}); update the expectations")
+            news.append(f"{clause} on {where} {what} (expected: {wanted}); update the expectations")
     return news

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import conform as suites
-from . import expect, junit, machine, stress
+from . import expect, junit, ktap, machine, store, stress
 from .catalogue import Catalogue
 from .conform import Conform
 from .console import Out
@@ -143,6 +143,8 @@ class Job:
             self.out, self.places, self.target, self.mix, opts, self.folder.path / stress.FOLDER
         )
         self.folder.event("stress", state="ended", exit=s.exit)
+        for line in () if self.done_conform else expect.expired(self.expected):
+            self.out.say(f"expectations: {line}", "yellow")
         stress.show(self.out, s, stress.violations(s, self.known))
 
     def _finish(self) -> int:
@@ -167,6 +169,8 @@ class Job:
         summary = self._summary(violated)
         self.folder.write_json("run.json", summary)
         sentence, path = finish(self.folder)
+        if why := store.keep(self.folder):
+            self.out.warn(why)
         if self.args.junit:
             try:
                 shutil.copyfile(self.folder.path / "junit.xml", self.args.junit)
@@ -210,12 +214,9 @@ class Job:
                     }
                 )
         for v in stress.violations(self.done_stress, self.known) if self.done_stress else ():
-            x = next(
-                (x for x in self.expected if not x.expired and v["clause"] and x.matches(v["clause"], v["variant"])),
-                None,
-            )
+            x = expect.foreseen(self.expected, v["clause"], v["variant"]) if v["clause"] else None
             replay = self._replay_stress() + (f" --only {v['instance']}" if isinstance(v.get("instance"), int) else "")
-            out.append({**v, "expected": x.outcome if x else "", "note": x.reason if x else "", "replay": replay})
+            out.append({**v, "expected": x.outcome if x else "", "note": x.words if x else "", "replay": replay})
         return out
 
     def _where(self) -> str:
@@ -254,6 +255,7 @@ class Job:
             "replay": replay,
             "catalogue": self.known.version,
             "rules": self._rules(),
+            "news": expect.expired(self.expected),
             "stress": {**engine, "exit": s.exit, "stderr": s.stderr, "mix": self.mix} if s else None,
         }
 
@@ -276,8 +278,9 @@ class Job:
         out: dict[str, list[dict[str, str]]] = {}
         for m in self.mix:
             mech, _, variant = m.split("=")[0].partition("/")
+            about = ("id", "text", "source", "level", "since")
             out[m.split("=")[0]] = [
-                {"id": c.id, "text": c.text, "source": c.source, "level": c.level, "since": c.since}
+                {k: getattr(c, k) for k in about}
                 for c in self.known
                 if c.mechanism == mech and c.rules and c.covers(variant or mech)
             ]
@@ -307,22 +310,17 @@ class _Open:
 
 
 def finish(folder: RunFolder) -> tuple[str, Path]:
-    """Writes report.html and junit.xml from what the folder holds: the verdict's sentence, and the page's path."""
+    """Writes report.html, junit.xml, results.ktap from the folder: the verdict's sentence, and the page's path."""
     view = page.view(folder)
-    try:
-        junit.write(
-            folder.path / "junit.xml",
-            view.junit_records,
-            {
-                "run": folder.run,
-                "seed": view.run.get("seed", ""),
-                "replay": view.run.get("replay", ""),
-                "kernel": view.env.get("kernel", ""),
-                "target": view.run.get("target", ""),
-            },
-        )
-    except OSError as e:
-        raise Trouble(f"cannot write {folder.path}/junit.xml: {e.strerror}", EXIT_BROKEN) from None
+    properties = {
+        "run": folder.run,
+        "seed": view.run.get("seed", ""),
+        "replay": view.run.get("replay", ""),
+        "kernel": view.env.get("kernel", ""),
+        "target": view.run.get("target", ""),
+    }
+    folder.write("results.ktap", ktap.render(ktap.of_records(view.records, view.stress_records)))
+    junit.write(folder.path / "junit.xml", [junit.case_of(r) for r in view.junit_records], properties)
     path = folder.write("report.html", page.render(view))
     return view.sentence, path
 
@@ -330,6 +328,8 @@ def finish(folder: RunFolder) -> tuple[str, Path]:
 def report(out: Out, args: Any) -> int:
     folder = RunFolder.find(args.run, args.out)
     sentence, path = finish(folder)
+    if why := store.keep(folder):
+        out.warn(why)
     if args.json is not None:
         print(json.dumps({"report": str(path), "junit": str(folder.path / "junit.xml"), "sentence": sentence}))
     out.say(sentence)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A run's folder: plumbline-results/<run>/, locked while the run lives, and what dead runs left behind.
 
-    run.json env.json events.jsonl conform.json junit.xml report.html  lock
+    run.json env.json events.jsonl conform.json junit.xml results.ktap report.html  lock
     conform.*/{objects,…} (the suites' drivers)  stress/ (the engine's own)
 """
 from __future__ import annotations

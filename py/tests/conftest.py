@@ -33,3 +33,13 @@ def mutant(tmp_path):
         return [sys.executable, str(path)]
 
     return make
+
+
+@pytest.fixture
+def results(tmp_path):
+    """results(run, conform, load, **more): folders.make() below tmp_path/plumbline-results."""
+    import functools
+
+    import folders
+
+    return functools.partial(folders.make, tmp_path / "plumbline-results")

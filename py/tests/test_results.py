@@ -102,7 +102,7 @@ def test_junit_dialect(tmp_path):
         rec(test="t.py::test_A-1[v/2]"),
         rec(reason="bad\x00\x1b"),
     ]
-    junit.write(tmp_path / "j.xml", records, {"seed": "0x1", "kernel": "L\x00"})
+    junit.write(tmp_path / "j.xml", [junit.case_of(r) for r in records], {"seed": "0x1", "kernel": "L\x00"})
     suite = ET.parse(tmp_path / "j.xml").getroot()[0]
     assert {k: suite.get(k) for k in ("tests", "failures", "errors", "skipped")} == {
         "tests": "8",
