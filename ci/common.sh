@@ -33,6 +33,7 @@ python3-jinja2          have_py jinja2
 '
 optional='
 musl-tools              command -v musl-gcc
+python3-yaml            have_py yaml
 '
 
 # missing LIST: the packages of LIST that are not there
