@@ -186,4 +186,4 @@ static const struct pl_op ops[] = {
 PL_DRIVER(sysvshm, "System V shared memory", variants, ops, .open = seg_open, .close = seg_close,
 	.unlink = seg_unlink, .ids = 1, .probe = seg_probe, .limit = seg_limit,
 	.open_args = { { "size", 0, INT32_MAX, .def = 4096 } },
-	.needs = { { "shm_segments", 1 }, { "shm_bytes", 4096 } })
+	.needs = { { "shm_segments", 1 } })

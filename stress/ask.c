@@ -148,7 +148,9 @@ int ask_hello(struct config *c, struct mix *m)
 		return EXIT_BROKEN;
 	}
 	m->needs = (struct needs){ need(hello, "processes"), need(hello, "queues"),
-		need(hello, "mqueue_bytes"), need(hello, "pipe_pages"), need(hello, "fds") };
+		need(hello, "mqueue_bytes"), need(hello, "pipe_pages"), need(hello, "fds"),
+		need(hello, "sysv_queues"), need(hello, "sysv_arrays"), need(hello, "shm_segments"),
+		need(hello, "shm_bytes") };
 	r = find_variant(m, hello);
 	json_decref(hello);
 	if (r < 0)

@@ -62,6 +62,7 @@ struct fault {
  */
 struct needs {
 	int64_t processes, queues, mqueue_bytes, pipe_pages, fds;
+	int64_t sysv_queues, sysv_arrays, shm_segments, shm_bytes;
 };
 
 /* Latencies: log buckets, four an octave, weighted by operations. */

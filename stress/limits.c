@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { ENGINE_FDS = 48, DRIVER_FDS = 3, PROCESS_KIB = 160, SPARE_PROCESSES = 16 };
@@ -28,6 +29,7 @@ struct row {
 
 struct want {
 	int64_t drivers, processes, queues, mqueue_bytes, pipe_pages;
+	int64_t sysv_queues, sysv_arrays, shm_segments, shm_bytes;
 };
 
 static bool capable(int cap)
@@ -81,6 +83,10 @@ static struct want want_of(const struct engine *e)
 		w.queues += n * m->needs.queues;
 		w.mqueue_bytes += n * m->needs.mqueue_bytes;
 		w.pipe_pages += n * m->needs.pipe_pages;
+		w.sysv_queues += n * m->needs.sysv_queues;
+		w.sysv_arrays += n * m->needs.sysv_arrays;
+		w.shm_segments += n * m->needs.shm_segments;
+		w.shm_bytes += n * m->needs.shm_bytes;
 	}
 	/* each driver in a run forks a judge */
 	w.processes += e->cfg.lanes && e->cfg.lanes < w.drivers ? e->cfg.lanes : w.drivers;
@@ -185,19 +191,60 @@ static int64_t queues_now(void)
 	return n > 2 ? n - 2 : 0;
 }
 
-/* Queues of its own: no foreign queue counts against us, none of ours can outlive us, and the
- * number may be raised without touching anybody else's. Only done when the mix has queues at all.
- */
-static void private_ipc(struct engine *e, int64_t queues)
+/* Objects of System V that exist: a line each, after one of headings. */
+static int64_t sysv_now(const char *kind)
 {
+	char path[32], line[256];
+	int64_t n = -1;
+	FILE *f;
+
+	(void)snprintf(path, sizeof path, "/proc/sysvipc/%s", kind);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof line, f))
+		n++;
+	if (f)
+		(void)fclose(f);
+	return n > 0 ? n : 0;
+}
+
+/* The last of the four numbers: how many arrays there may be. */
+static int64_t semmni(void)
+{
+	FILE *f = fopen("/proc/sys/kernel/sem", "re");
+	long long n = -1;
+
+	if (f) {
+		(void)!fscanf(f, "%*d %*d %*d %lld", &n);
+		(void)fclose(f);
+	}
+	return n;
+}
+
+static int64_t shm_free(void)
+{
+	struct statvfs v;
+
+	return statvfs("/dev/shm", &v) < 0 || v.f_blocks == 0
+		       ? -1
+		       : (int64_t)v.f_bavail * (int64_t)v.f_frsize;
+}
+
+/* Queues of its own: no foreign queue counts against us, none of ours can outlive us, and the
+ * number may be raised without touching anybody else's. The same holds for what System V has.
+ * Only done when the mix has any of these.
+ */
+static void private_ipc(struct engine *e, const struct want *w)
+{
+	int64_t queues = w->queues;
 	static const char path[] = "/proc/sys/fs/mqueue/queues_max";
 	char text[32];
 	int fd, n;
 
-	if (!queues || e->cfg.ntarget || unshare(CLONE_NEWIPC) < 0)
+	if (!(queues || w->sysv_queues || w->sysv_arrays || w->shm_segments) || e->cfg.ntarget ||
+		unshare(CLONE_NEWIPC) < 0)
 		return;
 	e->private_ipc = true;
-	if (proc_number(path) >= queues + 8)
+	if (!queues || proc_number(path) >= queues + 8)
 		return;
 	n = snprintf(text, sizeof text, "%lld", (long long)queues + 8);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -239,6 +286,14 @@ static size_t fill(struct row *r, const struct want *w, const struct engine *e)
 			? any
 			: proc_number("/proc/sys/fs/pipe-user-pages-soft"),
 		0, w->pipe_pages, true };
+	r[n++] = (struct row){ "kernel.msgmni", "sysctl", proc_number("/proc/sys/kernel/msgmni"),
+		e->private_ipc ? 0 : sysv_now("msg"), w->sysv_queues };
+	r[n++] = (struct row){ "kernel.sem (SEMMNI)", "sysctl", semmni(),
+		e->private_ipc ? 0 : sysv_now("sem"), w->sysv_arrays };
+	r[n++] = (struct row){ "kernel.shmmni", "sysctl", proc_number("/proc/sys/kernel/shmmni"),
+		e->private_ipc ? 0 : sysv_now("shm"), w->shm_segments };
+	r[n++] = (struct row){ "free in /dev/shm", "mount -o remount,size=", shm_free(), 0,
+		w->shm_bytes };
 	r[n++] = (struct row){ "MemAvailable (KiB)", "memory", mem_available_kib(), 0,
 		w->processes * PROCESS_KIB };
 	return n;
@@ -262,14 +317,14 @@ static void show_row(const struct row *r, bool short_of)
 int limits_check(struct engine *e, bool show)
 {
 	struct want w = want_of(e);
-	struct row row[16];
+	struct row row[20];
 	size_t n;
 	int r = 0;
 
 	raise_soft(RLIMIT_NOFILE);
 	raise_soft(RLIMIT_NPROC);
 	raise_soft(RLIMIT_MSGQUEUE);
-	private_ipc(e, w.queues);
+	private_ipc(e, &w);
 	n = fill(row, &w, e);
 	if (show)
 		(void)printf("%-26s %12s %12s %12s\n", "limit", "value", "in use", "needed");

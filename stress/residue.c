@@ -5,6 +5,8 @@
 #include "engine.h"
 #include "proc.h"
 
+#include "../core/driver.h" /* pl_key() */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -76,18 +81,30 @@ static int queues_fd(void)
 /* Where the object of a name can be seen. */
 static const char *where(const char *name, int queues)
 {
-	static const char *const places[] = { "/dev/shm%s", "/dev/shm/sem.%s", "%s" };
-	char path[PATH_MAX + 32];
+	const char *tmp = getenv("TMPDIR");
+	const struct {
+		const char *folder, *name, *kind;
+	} places[] = { { "/dev/shm", name, "shared memory" },
+		{ "/dev/shm/sem.", name + 1, "shared memory" }, { "", name, "file" },
+		{ tmp && *tmp ? tmp : "/tmp", name, "file" } };
+	char path[2 * PATH_MAX];
+	int key = pl_key(name);
 
 	if (*name != '/')
 		return NULL;
 	if (queues >= 0 && !strchr(name + 1, '/') &&
 		faccessat(queues, name + 1, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return "message queue";
+	if (msgget(key, 0) >= 0)
+		return "System V queue";
+	if (semget(key, 0, 0) >= 0)
+		return "System V semaphores";
+	if (shmget(key, 0, 0) >= 0)
+		return "System V segment";
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-		(void)snprintf(path, sizeof path, places[i], i == 1 ? name + 1 : name);
+		(void)snprintf(path, sizeof path, "%s%s", places[i].folder, places[i].name);
 		if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-			return i == 2 ? "file" : "shared memory";
+			return places[i].kind;
 	}
 	return NULL;
 }
