@@ -133,6 +133,11 @@ static int set_number(const char *opt, const char *s, int64_t min, int64_t max, 
 	return 0;
 }
 
+static int set_checkers(struct config *c, const char *s)
+{
+	return set_number("--checkers", s, 1, CHECKERS_MAX, &c->checkers);
+}
+
 static int set_actors(struct config *c, const char *s)
 {
 	return set_number("--actors", s, 1, 64, &c->actors);
@@ -211,6 +216,8 @@ static const struct {
 	{ "--seed", "S", "all random choices follow from it; default: drawn", set_seed },
 	{ "--drivers", "DIR", "where the drivers are", set_drivers },
 	{ "--lanes", "N|free", "drivers in a run at once; default: half the CPUs", set_lanes },
+	{ "--checkers", "N", "with --lanes free: rounds judged at once; default: the CPUs",
+		set_checkers },
 	{ "--slice", "50ms", "a driver's turn; default: up to 50 ms, so that each gets two",
 		set_slice },
 	{ "--place", "free", "actors on CPUs: same, spread or free", set_place },
@@ -318,6 +325,9 @@ int config_parse(struct config *c, int argc, char **argv)
 	*c = (struct config){ .for_ns = 10 * SEC,
 		.patience_ns = 5 * SEC,
 		.lanes = cpus > 3 ? (int)(cpus / 2) : 1,
+		.checkers = cpus < 1		  ? 1
+			    : cpus < CHECKERS_MAX ? (int)cpus
+						  : CHECKERS_MAX,
 		.actors = 4,
 		.tick_ms = 1000,
 		.only = -1,

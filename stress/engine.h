@@ -25,6 +25,7 @@
 enum {
 	MIX_MAX = 64, /* kinds of drivers in a run */
 	DRIVERS_MAX = 20000,
+	CHECKERS_MAX = 1024,	/* what drivers take */
 	FAULTS_MAX = 8,		/* --fault options */
 	TARGET_MAX = 32,	/* words of a --target */
 	LINE_MAX_ = 65536,	/* bytes of a protocol line, its LF included */
@@ -101,6 +102,7 @@ struct config {
 		patience_ns; /* slice 0: chosen; patience: what a run may last beyond its slice */
 	uint64_t seed;
 	int lanes;	   /* 0: free */
+	int checkers;	   /* at once, of all drivers, where lanes do not limit them */
 	int actors, ops;   /* ops 0: the driver's default */
 	int tick_ms, only; /* only: -1, or the one instance to run */
 	const char *place, *drivers, *out;

@@ -105,6 +105,12 @@ int folder_open(struct engine *e)
 		return refuse(e->dir, r == -EBUSY ? "another run is using it" : strerror(-r));
 	if (mkdirat(e->dir_fd, "inst", 0755) < 0 && errno != EEXIST)
 		return refuse(e->dir, strerror(errno));
+	if (!e->cfg.lanes) { /* without it they are not limited, and that is all */
+		int fd = openat(e->dir_fd, "checkers", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+
+		if (fd >= 0)
+			(void)close(fd);
+	}
 	e->events_fd = openat(e->dir_fd, "events.jsonl",
 		O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
 	return e->events_fd < 0 ? refuse(e->dir, strerror(errno)) : 0;
@@ -166,6 +172,7 @@ static void set_latest(const struct engine *e)
 void folder_close(struct engine *e)
 {
 	(void)unlinkat(e->dir_fd, "inst", AT_REMOVEDIR); /* only if nothing is in it */
+	(void)unlinkat(e->dir_fd, "checkers", 0);
 	(void)unlinkat(e->dir_fd, "lock", 0);
 	set_latest(e);
 }

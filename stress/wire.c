@@ -43,29 +43,44 @@ static void quote(const char *s, char *buf, size_t size)
 	json_decref(o);
 }
 
+/* Lanes limit how many judge at once; drivers that run freely share a file for that. */
+static void say_checkers(const struct engine *e, char *buf, size_t size)
+{
+	char path[PATH_MAX + 16], quoted[2 * PATH_MAX];
+
+	*buf = 0;
+	if (e->cfg.lanes)
+		return;
+	(void)snprintf(path, sizeof path, "%s/checkers", e->dir);
+	quote(path, quoted, sizeof quoted);
+	(void)snprintf(
+		buf, size, ",\"checkers\":{\"most\":%d,\"file\":%s}", e->cfg.checkers, quoted);
+}
+
 /* The whole handshake in one write: a thousand drivers need not wait for the engine between its
  * steps. */
 void wire_start(struct driver *d)
 {
 	const struct engine *e = d->e;
 	char dir[PATH_MAX] = "", qdir[2 * PATH_MAX], variant[NAME_MAX_ + 16] = "",
-	     buf[3 * PATH_MAX];
+	     checkers[3 * PATH_MAX], buf[6 * PATH_MAX];
 	uint64_t seed = pl_rand(e->cfg.seed, d->inst);
 	int n;
 
 	folder_make_inst(d, dir, sizeof dir);
 	quote(dir, qdir, sizeof qdir);
+	say_checkers(e, checkers, sizeof checkers);
 	if (*d->mix->variant)
 		(void)snprintf(variant, sizeof variant, ",\"variant\":\"%s\"", d->mix->variant);
 	n = snprintf(buf, sizeof buf,
 		"{\"id\":%lld,\"op\":\"init\",\"proto\":1,\"run\":\"%s\",\"inst\":%u,\"seed\":\"0x%"
 		"llx\","
-		"\"t0\":%lld,\"dir\":%s,\"tick_ms\":%d}\n"
+		"\"t0\":%lld,\"dir\":%s,\"tick_ms\":%d%s}\n"
 		"{\"id\":%lld,\"op\":\"open\",\"as\":\"q\",\"mode\":\"create\"%s}\n"
 		"{\"id\":%lld,\"op\":\"actor\",\"n\":%d,\"place\":\"%s\"}\n",
 		(long long)ask(d, OP_INIT, 0), e->run, d->inst, (unsigned long long)seed,
-		(long long)e->t0, qdir, e->cfg.tick_ms, (long long)ask(d, OP_OPEN, 0), variant,
-		(long long)ask(d, OP_ACTOR, 0), e->cfg.actors, e->cfg.place);
+		(long long)e->t0, qdir, e->cfg.tick_ms, checkers, (long long)ask(d, OP_OPEN, 0),
+		variant, (long long)ask(d, OP_ACTOR, 0), e->cfg.actors, e->cfg.place);
 	child_write(d, buf, (size_t)n);
 }
 

@@ -119,6 +119,7 @@ pid_t pl_judge_start(void)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != self)
 		raw_exit(0);
+	(void)prctl(PR_SET_NAME, "plumb-checker");
 	(void)syscall(SYS_close_range, 3U, ~0U, 0U);
 	pl_check(logs, n, PL_CLOCK_ERROR_NS, &c->shared->verdict);
 	/* A round that only empties the object finds what the one before left: no finding. */

@@ -14,6 +14,7 @@
  *   unit.c     the hot loop of a round
  *   plan.c     who does what in a round     round.c    barrier to reset, control's side
  *   rest.c     quiescence                   judge.c    the forked check and what it found
+ *   seat.c     how many of those at once
  *   observe.c  /proc: is it asleep, in what call?
  *   status.c, tick.c  what is told          names.c    errno, signals, capabilities
  *   fdops.c    operations that every descriptor has
@@ -337,6 +338,11 @@ pid_t pl_judge_start(void);
 void pl_judge_file(char *buf, size_t size, const struct pl_hist_head *h);
 void pl_judge_violation(const struct pl_verdict *v);
 void pl_hist_begin(unsigned index, const struct pl_handle *h, unsigned incarnation, pid_t pid);
+
+/* seat.c: how many checkers the drivers of a run have at once */
+void pl_seat_file(const char *path, unsigned most);
+bool pl_seat_take(unsigned first); /* false: all are taken, for now */
+void pl_seat_leave(void);
 
 /* observe.c */
 enum pl_rung { RUNG_NONE, RUNG_STAT, RUNG_SYSCALL };

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { BAD_LINES_MAX = 64, EXIT_PROTOCOL = 76 };
+enum { BAD_LINES_MAX = 64, EXIT_PROTOCOL = 76, SEATS_MAX = 1024 };
 
 static struct pl_ctl *const c = &pl_ctl;
 
@@ -53,6 +53,19 @@ static bool read_seed(json_t *j, uint64_t *ret)
 	return *s && strspn(s, "-+ \t") == 0 && !*end && errno == 0;
 }
 
+/* {"most":N,"file":PATH}: at most N checkers at once, of all drivers that know the file. */
+static bool take_seats(json_t *j)
+{
+	json_int_t most = json_integer_value(json_object_get(j, "most"));
+	const char *file = json_string_value(json_object_get(j, "file"));
+
+	if (j && (most < 1 || most > SEATS_MAX || !file))
+		return false;
+	if (j)
+		pl_seat_file(file, (unsigned)most);
+	return true;
+}
+
 static void req_init(int64_t id, json_t *req)
 {
 	const char *run = json_string_value(json_object_get(req, "run"));
@@ -70,6 +83,9 @@ static void req_init(int64_t id, json_t *req)
 	if (!read_seed(json_object_get(req, "seed"), &seed))
 		return pl_reply_err(
 			id, "usage", true, NULL, "seed is an integer or a string \"0x...\"");
+	if (!take_seats(json_object_get(req, "checkers")))
+		return pl_reply_err(id, "usage", true, NULL,
+			"checkers holds a `file` and `most`, an integer in [1, %d]", SEATS_MAX);
 	(void)snprintf(c->run, sizeof c->run, "%s", run);
 	c->inst = (uint32_t)json_integer_value(json_object_get(req, "inst"));
 	c->seed = seed;
@@ -121,7 +137,7 @@ static const struct request {
 	struct field field[FIELDS_MAX];
 } requests[] = {
 	{ "init", req_init, true, { WHOLE("proto", 0, INT64_MAX), TEXT("run"), WHOLE("inst", 0, UINT32_MAX),
-		WHOLE("t0", 0, INT64_MAX), TEXT("dir"), WHOLE("tick_ms", 10, DAY_MS) } },
+		WHOLE("t0", 0, INT64_MAX), TEXT("dir"), WHOLE("tick_ms", 10, DAY_MS), { "checkers", JSON_OBJECT, 0, 0 } } },
 	{ "ping", req_ping, true, { { 0 } } },
 	{ "stop", req_stop, true, { { 0 } } },
 	{ "open", pl_req_open, false, { TEXT("as"), TEXT("variant"), TEXT("mode"), TEXT("name") } },

@@ -184,6 +184,26 @@ static bool has_drain(void)
 	return false;
 }
 
+/* Without a seat it is looked for again; control goes on answering. */
+static void start_checker(int64_t now)
+{
+	struct pl_run *j = c->job;
+
+	if (now - j->stage_begun < PL_CHECK_NS && !pl_seat_take(c->inst)) {
+		j->due = now + j->nap;
+		j->nap = j->nap * 2 < PL_LOOK_NS ? j->nap * 2 : PL_LOOK_NS;
+		return;
+	}
+	j->overhead_ns += now - j->stage_begun;
+	pl_stage_begin(CHECK);
+	c->checker = pl_judge_start();
+	if (c->checker < 0) {
+		c->checker = 0;
+		pl_seat_leave();
+		pl_run_fail("no process for the checker");
+	}
+}
+
 static void check(void)
 {
 	struct pl_run *j = c->job;
@@ -192,11 +212,8 @@ static void check(void)
 	h->flags |= PL_HIST_ENDED | (c->shared->drained ? PL_HIST_DRAINED : 0);
 	j->overhead_ns += pl_now() - j->work_ended;
 	pl_stage_begin(CHECK);
-	c->checker = pl_judge_start();
-	if (c->checker < 0) {
-		c->checker = 0;
-		pl_run_fail("no process for the checker");
-	}
+	j->nap = PL_NAP_NS;
+	start_checker(j->stage_begun);
 }
 
 static void take_verdict(const struct pl_verdict *v)
@@ -342,7 +359,9 @@ int64_t pl_round_timers(int64_t now)
 			pl_kill_actor(c->shared->drainer, true);
 		break;
 	case CHECK:
-		if (now - j->stage_begun > PL_CHECK_NS && c->checker > 0)
+		if (c->checker == 0)
+			start_checker(now);
+		else if (now - j->stage_begun > PL_CHECK_NS)
 			(void)raw_kill(c->checker, SIGKILL);
 		break;
 	case GATHER:

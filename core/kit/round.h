@@ -22,6 +22,7 @@ enum stage_of_round { GATHER, WORK, KICK, DRAIN, CHECK };
 #define PL_SLOW_NS INT64_C(30000000000) /* a round that lasts longer is given up */
 #define PL_DRAIN_NS INT64_C(2000000000)
 #define PL_CHECK_NS INT64_C(20000000000)
+#define PL_NAP_NS INT64_C(500000) /* at first; then twice as long each time, up to PL_LOOK_NS */
 #define PL_CLEAN_NS INT64_C(2000000000) /* rounds that only empty the object: drainers die too */
 
 struct pl_run {
@@ -34,6 +35,7 @@ struct pl_run {
 	bool cancel, spoilt, dirty, cleaning;
 	bool mourned; /* somebody died in this round */
 	int64_t round_begun, stage_begun, work_ended, due, clean_from;
+	int64_t nap; /* between two looks for a seat of a checker */
 	uint64_t last_count, last_okay;
 	int64_t fruit; /* when an operation was last seen to have succeeded */
 	int64_t moved; /* when the count was last seen to have changed */

@@ -455,6 +455,7 @@ void pl_reap(void)
 
 		if (pid == c->checker) {
 			c->checker = 0;
+			pl_seat_leave();
 			pl_round_checked(status);
 			continue;
 		}
