@@ -20,6 +20,8 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [os.fspath(p) for p in (HERE, HERE.parent / "py") if os.fspath(p) not in sys.path]
 
+from plumbline import agent  # noqa: E402
+from plumbline.target import Target  # noqa: E402
 from suite import catalogue, outcome, residue, subject  # noqa: E402
 
 CASE, ENDED, SECONDS, RESULTS = (pytest.StashKey() for _ in range(4))
@@ -30,6 +32,7 @@ def pytest_addoption(parser):
     group = parser.getgroup("plumbline")
     group.addoption("--drivers", metavar="DIR", help="where plumb-* are [$PLUMBLINE_DRIVERS, or the newest build*/drivers]")
     group.addoption("--target", metavar="PREFIX", help="argv prefix that runs a driver [$PLUMBLINE_TARGET]")
+    group.addoption("--agent", metavar="HOW", help="push, or the path of plumb-agent on the target [$PLUMBLINE_AGENT]")
     group.addoption("--results", metavar="FILE", help="append one JSON line a result [$PLUMBLINE_RESULTS]")
     group.addoption("--expect", metavar="FILE", help="known deviations: shown as xfailed [$PLUMBLINE_EXPECT]")
 
@@ -48,9 +51,13 @@ def drivers_dir(config):
     return Path(given).resolve() if given else newest_build()
 
 
+def target_of(config):
+    return Target.parse(option(config, "target"), option(config, "agent"))
+
+
 def hello_of(config, mechanism):
     if mechanism not in HELLOS:
-        HELLOS[mechanism] = subject.hello(mechanism, drivers_dir(config), option(config, "target"))
+        HELLOS[mechanism] = subject.hello(mechanism, drivers_dir(config), target_of(config))
     return HELLOS[mechanism]
 
 
@@ -58,6 +65,10 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "clause(*ids, caps=()): the clauses a test judges, each on its variants")
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     config.stash[RESULTS] = outcome.Results(option(config, "results"), worker)
+
+
+def pytest_unconfigure(config):
+    agent.close_all()
 
 
 def pytest_report_header(config):
@@ -132,7 +143,7 @@ def driver(request, clause, mechanism, variant, tmp_path):
     run, inst = run_of(f"{request.node.nodeid} {mechanism}"), os.getpid() & 0x7fffffff
     home = Path(folder) / f"conform.{run}.{inst}" if folder else tmp_path / mechanism
     home.mkdir(parents=True, exist_ok=True)
-    s = subject.Subject(clause, variant, mechanism, drivers=drivers_dir(config), target=option(config, "target"),
+    s = subject.Subject(clause, variant, mechanism, drivers=drivers_dir(config), target=target_of(config),
                         run=run, inst=inst, dir=home, seed=zlib.crc32(request.node.nodeid.encode()))
     try:
         yield s

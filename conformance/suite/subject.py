@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
 from plumbline.calls import DriverError, Pending, Result
+from plumbline.agent import run
 from plumbline.client import Driver
+from plumbline.target import Target
 
 from .catalogue import Clause
 from .outcome import NotHere, Unknown, Violation
@@ -29,15 +30,10 @@ SIZE = 24             # a mark: the smallest payload that names itself
 OBJECT = "o"
 
 
-def argv_of(mechanism: str, drivers: Path, target: str) -> list[str]:
-    return [*shlex.split(target), os.fspath(drivers / f"plumb-{mechanism}")]
-
-
-def hello(mechanism: str, drivers: Path, target: str) -> dict[str, Any] | None:
+def hello(mechanism: str, drivers: Path, target: Target) -> dict[str, Any] | None:
     """What the driver says of itself, or None when it does not start: its tests will say why."""
     try:
-        done = subprocess.run([*argv_of(mechanism, drivers, target), "--hello"], capture_output=True, timeout=20,
-                              stdin=subprocess.DEVNULL)
+        done = run(target, [drivers / f"plumb-{mechanism}", "--hello"], 20)
         return json.loads(done.stdout.splitlines()[0])
     except (OSError, subprocess.TimeoutExpired, ValueError, IndexError):
         return None

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "py"))
 DRIVERS = Path(os.environ.get("PLUMBLINE_DRIVERS") or ROOT / "build" / "drivers").absolute()
 os.environ["PLUMBLINE_DRIVERS"] = str(DRIVERS)
-for name in ("PLUMBLINE_TARGET", "PLUMBLINE_RUN_DIR"):
+for name in ("PLUMBLINE_TARGET", "PLUMBLINE_AGENT", "PLUMBLINE_RUN_DIR"):
     os.environ.pop(name, None)
 
 from plumbline.client import Driver, DriverError  # noqa: E402

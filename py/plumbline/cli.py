@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import os
 import re
 import shlex
 import signal
 import sys
+from pathlib import Path
 from typing import Sequence
 
-from . import __version__, after
+from . import __version__, after, agent, bundle
 from .calls import DriverError
 from .console import Out, flush
+from .drivers import ask
 from .outcomes import EXIT_BROKEN, EXIT_INTERRUPTED, EXIT_USAGE, Trouble
 from .places import Places, program
 from .target import Target, TargetError
@@ -38,14 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"plumbline {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    place = argparse.ArgumentParser(add_help=False)
-    place.add_argument("--drivers", metavar="DIR", help="where plumb-<name> are (default: this build's)")
-    place.add_argument(
-        "--target",
-        metavar="PREFIX",
-        default=None,
-        help="command that runs a driver elsewhere, as in 'podman exec -i C'",
-    )
+    place = _place()
     as_json = argparse.ArgumentParser(add_help=False)
     as_json.add_argument("--json", metavar="-", nargs="?", const="-", help="the result as JSON on stdout")
     results = argparse.ArgumentParser(add_help=False)
@@ -69,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     add("doctor", "what this machine or target can run, and what lifts each limit", place, as_json)
+    carry = add("bundle", "one tar of plumb-agent and the static drivers, for a target without a shell")
+    carry.add_argument("path", metavar="FILE.tar")
+    carry.add_argument("--drivers", metavar="DIR", help="a folder of static drivers (default: this build's)")
     add("list", "drivers, variants, capabilities, operations, clauses", place, as_json)
     check = add("drivercheck", "does a driver, in any language, speak plumb/1?", as_json)
     check.add_argument("path", help="the driver's program")
@@ -99,6 +99,26 @@ def _parser() -> argparse.ArgumentParser:
     return top
 
 
+def _place() -> argparse.ArgumentParser:
+    """Which drivers, and where they run."""
+    place = argparse.ArgumentParser(add_help=False)
+    place.add_argument("--drivers", metavar="DIR", help="where plumb-<name> are (default: this build's)")
+    place.add_argument(
+        "--target",
+        metavar="PREFIX",
+        default=None,
+        help="command that runs a driver elsewhere, as in 'podman exec -i C'",
+    )
+    place.add_argument(
+        "--agent",
+        metavar="HOW",
+        default=None,
+        help="auto (default): carry the drivers there if the target has none; push: always; off: never; "
+        "or the path of plumb-agent on the target",
+    )
+    return place
+
+
 def _stress_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--for", dest="for_s", metavar="TIME", type=duration, default=10.0, help="as in 60s (default 10s)")
     p.add_argument("--seed", help="replay the random choices of an earlier run")
@@ -114,6 +134,8 @@ def _stress_options(p: argparse.ArgumentParser) -> None:
 def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
     from . import doctor, drivercheck, jobs  # late: --help and a typo need no rich, no jinja2
 
+    if a.command == "bundle":
+        return _bundle(Out(quiet=False), a)
     if a.json not in (None, "-"):
         raise Trouble(f"--json {a.json}: only `-`, stdout, is known")
     out = Out(quiet=a.json is not None)
@@ -123,10 +145,49 @@ def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
     if a.command == "drivercheck":
         return drivercheck.command(out, a.path, target, a.json is not None)
     places = Places.find(a.drivers)
+    target = _settled(out, a, target, places)
+    if target.agent == agent.PUSH:  # these are the drivers that run
+        places = dataclasses.replace(places, drivers=bundle.folder_for(places.drivers))
     if a.command in ("doctor", "list"):
         return (doctor.doctor if a.command == "doctor" else doctor.listing)(out, places, target, a.json is not None)
     job = jobs.Job(out, places, target, a, f"{program()} {shlex.join(argv)}")
     return {"conform": job.conform, "stress": job.stress, "run": job.run}[a.command]()
+
+
+def _settled(out: Out, a: argparse.Namespace, target: Target, places: Places) -> Target:
+    """Whether an agent carries the drivers (see agent.settle), said in one line."""
+    choice = a.agent or os.environ.get("PLUMBLINE_AGENT") or "auto"
+    names = places.driver_names()
+
+    def probe(t: Target) -> str:
+        whys: list[str] = []
+        for some in (names[:1], names[1:4]):  # one that starts will do
+            whys += [k.why for k in ask(places, t, some)]
+            if "" in whys or not names:
+                return ""
+        return whys[0]
+
+    target, words = agent.settle(target, choice, probe, places.drivers)
+    if target.agent and a.command == "stress":
+        raise Trouble("stress: the engine is not carried to a target yet; it needs drivers that start there")
+    if words and target.agent:
+        out.say(f"target   {target}: {words}")
+    elif words and a.command in ("doctor", "list"):
+        out.warn(words)
+    elif words:
+        raise Trouble(words, EXIT_BROKEN)
+    return target
+
+
+def _bundle(out: Out, a: argparse.Namespace) -> int:
+    names = bundle.write(Path(a.path), Places.find(a.drivers).drivers)
+    out.say(f"{a.path}: {' '.join(names)}")
+    out.say(
+        f"on the target:  tar xf {shlex.quote(Path(a.path).name)} -C /opt/plumbline   "
+        "(or unpack it into the root folder from outside)\n"
+        f"then:           {program()} conform --target '…' --agent /opt/plumbline/plumb-agent"
+    )
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -153,6 +214,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{type(e).__name__}: {e} (a fault of plumbline itself; PLUMBLINE_DEBUG=1 shows where)", EXIT_BROKEN
         )
     finally:
+        with contextlib.suppress(KeyboardInterrupt):
+            agent.close_all()
         flush()
 
 

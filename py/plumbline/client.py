@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import Any, Mapping, Sequence
 
 from . import protocol
+from .agent import LinkError, connect
+from .agent import run as run_there
 from .calls import DriverError, Pending, Result
 from .target import Target
-from .wire import Wire, WireError
+from .wire import WireError
 
 __all__ = ["Driver", "DriverError", "Pending", "Result"]
 
@@ -41,8 +43,8 @@ EVENTS_MAX = 100_000  # a driver with more events than that floods
 class Driver:
     """One driver process, spoken to. `driver`: a name (of `drivers` or $PLUMBLINE_DRIVERS), a path, or an argv list.
 
-    `target`: argv prefix, string or list ($PLUMBLINE_TARGET when None). `dir`: where histories and the journal go.
-    `transcript`: a file that gets every line of both directions. Thread-safe.
+    `target`: argv prefix, string, list or Target ($PLUMBLINE_TARGET and $PLUMBLINE_AGENT when None). `dir`: where
+    histories and the journal go. `transcript`: a file that gets every line of both directions. Thread-safe.
     """
 
     def __init__(
@@ -62,8 +64,9 @@ class Driver:
         env: Mapping[str, str] | None = None,
         stderr: str | os.PathLike[str] | None = None,
     ):
-        self.target = Target.parse(os.environ.get("PLUMBLINE_TARGET", "") if target is None else target)
-        self.argv = self.target.command(*_find(driver, drivers))
+        self.target = Target.here() if target is None else Target.parse(target)
+        self._program = _find(driver, drivers)
+        self.argv = self.target.command(*self._program)
         self.run_id = run or f"r{os.urandom(3).hex()}"
         self.hello: dict[str, Any] = {}
         self.caps: list[str] = []
@@ -78,7 +81,10 @@ class Driver:
         self._ended = self._stopping = False
         self._script = open(transcript, "a", buffering=1) if transcript else None
         try:
-            self._wire = Wire(self.argv, self._line, self._end, env, Path(stderr) if stderr else None)
+            errors = Path(stderr) if stderr else None
+            self._wire = connect(self.target, self._program, self._line, self._end, env, errors)
+        except LinkError as e:
+            raise DriverError("crash", e.strerror) from None
         except WireError as e:
             raise DriverError(
                 "crash",
@@ -255,9 +261,9 @@ class Driver:
         self._stopping = True
         status = self._wire.kill()
         while self._names:
-            argv = [*self.argv, "--unlink", self._names.pop()]
+            argv = [*self._program, "--unlink", self._names.pop()]
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-                subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False)
+                run_there(self.target, argv, 5)
         if self._script:
             self._script.close()
         return status
@@ -332,6 +338,8 @@ class Driver:
             raise DriverError("usage", "the driver has been stopped")
 
     def _death(self, why: str, kind: str = "crash") -> DriverError:
+        if self._wire.gone:  # the same words for every driver that was on it
+            return DriverError("crash", self._wire.gone)
         status = self._wire.exit_status(0.5)
         return DriverError(kind, f"{self.argv[-1]}: {why}", exit=status, stderr=self._wire.stderr_tail, argv=self.argv)
 
@@ -385,7 +393,8 @@ class Driver:
         with self._cond:
             said_bye = any(e["ev"] == "bye" for e in self._events[-4:])
         status = self._wire.exit_status(0.5)
-        if not self._fatal and not (said_bye and status == 0) and not self._stopping:
+        orderly = said_bye and status == 0 and not self._wire.gone
+        if not self._fatal and not orderly and not self._stopping:
             self._fail(
                 f"it ended unasked with {_status(status)}" if status is not None else "it closed its stdout", "crash"
             )

@@ -124,6 +124,7 @@ def _environment(places: Places, folder: RunFolder, target: Target, chosen: list
         "PLUMBLINE_RESULTS": str(here / RESULTS),
         "PLUMBLINE_DRIVERS": str(places.drivers.resolve()),
         "PLUMBLINE_TARGET": "" if not target.argv else str(target),
+        "PLUMBLINE_AGENT": target.agent,
         "PLUMBLINE_RUN_DIR": str(here),
         "PLUMBLINE_RUN": folder.run,
         "PLUMBLINE_MECH": " ".join(chosen),
@@ -247,12 +248,16 @@ def show(out: Out, c: Conform) -> None:
         out.say(f"  {r.reason}\n  source: {r.source}\n  test: {r.test}")
     for outcome in ("broken", "unknown", "skipped"):
         for reason, where in _by_reason(c.records, outcome).items():
-            out.say(f"{outcome} {', '.join(where)}: {_cut(reason, 300)}")
+            out.say(f"{outcome} {_few(where)}: {_cut(reason, 300)}")
     for line in c.news:
         out.say(f"expectations: {line}", "yellow")
     if c.trouble:
         out.say(f"broken: {c.trouble}", "bold magenta")
     out.say(summary(c))
+
+
+def _few(where: list[str]) -> str:
+    return ", ".join(where) if len(where) <= 12 else f"{', '.join(where[:10])} and {len(where) - 10} more"
 
 
 def _by_reason(records: list[Record], outcome: str) -> dict[str, list[str]]:

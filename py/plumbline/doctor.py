@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from . import machine
+from .agent import link
 from .catalogue import Catalogue
 from .console import Out, mark
 from .drivers import Known, ask
@@ -20,6 +21,8 @@ def facts(places: Places, target: Target) -> dict[str, Any]:
     return {
         "target": str(target),
         "native": target.native,
+        "agent": target.agent,
+        "place": link(target, places.drivers).hello.get("place", {}) if target.agent else {},
         "drivers": [_driver(k) for k in ask(places, target)],
         "environment": machine.environment(),
         "modules": machine.modules(),
@@ -50,6 +53,7 @@ def doctor(out: Out, places: Places, target: Target, as_json: bool) -> int:
     if not target.native:
         out.say(f"target        {target}  (drivers are asked there; what follows them describes this machine)")
     _show_drivers(out, places, f["drivers"])
+    _show_place(out, f["place"])
     out.say()
     rows = [
         ("kernel", f"{env['kernel']} {env['machine']}  {env['version']}"),
@@ -84,6 +88,27 @@ RUNG = {
     "stat": "only that it sleeps is seen; verdicts stay sound, some tests lose power",
     "none": "nothing is seen; verdicts stay sound, tests of blocking lose power",
 }
+
+
+SECCOMP = {0: "no filter", 1: "strict", 2: "a filter: some calls may be refused"}
+
+
+def _show_place(out: Out, place: dict[str, Any]) -> None:
+    """What the agent says of the place where the drivers run."""
+    if not place:
+        return
+    bits = int(place.get("capabilities", "0x0"), 16)
+    names = [name for i, name in enumerate(machine.CAPS) if bits >> i & 1]
+    out.say()
+    for name, text in (
+        ("there: kernel", f"{place.get('kernel')} {place.get('machine')}"),
+        ("uid", f"{place.get('uid')}; capabilities: {_caps(names)}"),
+        ("seccomp", SECCOMP.get(place.get("seccomp"), "unknown")),
+        ("observer", f"rung {place.get('rung')}: " + RUNG.get(place.get("rung"), "")),
+        ("/dev/shm", place.get("shm", "")),
+        ("limits", "  ".join(f"{k} {'unlimited' if v < 0 else v}" for k, v in place.get("limits", {}).items())),
+    ):
+        out.say(f"{name:<13} {text}")
 
 
 def _caps(names: list[str]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import protocol
+from .agent import run
 from .places import Places
 from .target import Target, elf_machine, elf_static
 
@@ -44,19 +45,17 @@ def ask(places: Places, target: Target, names: list[str] | None = None) -> list[
 def _hello(name: str, path: Path, target: Target) -> Known:
     known = Known(name, path)
     try:
-        r = subprocess.run(
-            target.command(path, "--hello"), stdin=subprocess.DEVNULL, capture_output=True, timeout=HELLO_S
-        )
+        r = run(target, [path, "--hello"], HELLO_S)
     except subprocess.TimeoutExpired:
         known.why = f"no hello within {HELLO_S:g} s"
         return known
     except OSError as e:
-        known.why = f"cannot be started: {e.strerror}"
+        known.why = f"cannot be started: {e.strerror}" if not target.agent else str(e.strerror)
         return known
     try:
         known.hello = protocol.decode(r.stdout.split(b"\n")[0])
     except protocol.FrameError as e:
-        last = r.stderr.decode(errors="replace").strip().splitlines()[-1:] or [str(e)]
+        last = r.stderr.strip().splitlines()[-1:] or [str(e)]
         known.why = f"exit status {r.returncode}: {last[0]}"
         return known
     bad = protocol.hello_problems(known.hello, strict=False)

@@ -89,7 +89,9 @@ class Job:
                     if v.get("supported") is not False
                 ]
                 self.args.seed, self.args.fault = self.seed, ["kill:2/s"]
-                if self.mix:
+                if self.mix and self.target.agent:
+                    self.out.warn("stress: left out; the engine is not carried to a target yet")
+                elif self.mix:
                     self._stress(stress.options(self.args))
             return self._finish()
 
@@ -222,7 +224,8 @@ class Job:
     def _where(self) -> str:
         """The options that say which drivers, and where they run."""
         text = f" --drivers {shlex.quote(self.args.drivers)}" if self.args.drivers else ""
-        return text + (f" --target {shlex.quote(str(self.target))}" if self.target.argv else "")
+        text += f" --target {shlex.quote(str(self.target))}" if self.target.argv else ""
+        return text + (f" --agent {shlex.quote(self.args.agent)}" if getattr(self.args, "agent", None) else "")
 
     def _replay_test(self, r: Record) -> str:
         name = " and ".join(filter(None, [r.test.split("::")[-1].split("[")[0], r.clause]))

@@ -11,7 +11,7 @@ from pathlib import Path
 from .outcomes import EXIT_BROKEN, Trouble
 
 PREFIX = "plumb-"
-_TOOLS = {"plumb-stress", "plumb-check", "plumb-fake"}
+_TOOLS = {"plumb-stress", "plumb-check", "plumb-fake", "plumb-agent"}
 
 
 def program() -> str:

@@ -38,9 +38,15 @@ class Target:
     """An argv prefix; empty is this machine."""
 
     argv: tuple[str, ...] = ()
+    agent: str = ""  # none; "push": carried there; else the path of plumb-agent on the target (agent.py)
 
     @classmethod
-    def parse(cls, text: str | Sequence[str] | None) -> "Target":
+    def here(cls) -> "Target":
+        """As the environment has it: $PLUMBLINE_TARGET, $PLUMBLINE_AGENT."""
+        return cls.parse(os.environ.get("PLUMBLINE_TARGET", ""), os.environ.get("PLUMBLINE_AGENT", ""))
+
+    @classmethod
+    def parse(cls, text: "str | Sequence[str] | Target | None", agent: str = "") -> "Target":
         """From a shell-quoted string or a list. TargetError on bad quotes or a program that is not there."""
         if isinstance(text, cls):
             return text
@@ -50,7 +56,7 @@ class Target:
             raise TargetError(f"target {text!r}: {e}; quote it as for a shell") from None
         if argv and shutil.which(argv[0]) is None:
             raise TargetError(f"target {shlex.join(argv)!r}: {argv[0]!r} is not on the PATH")
-        return cls(argv)
+        return cls(argv, agent)
 
     @property
     def native(self) -> bool:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A child process that speaks lines: in a process group of its own, read by one thread, written with a deadline.
 
-Limits: an input line of LINE_MAX bytes (a longer one is handed on cut, once); the last 32 lines of stderr are kept.
+Limits: an input line of LINE_MAX bytes, or as given (a longer one is handed on cut, once); the last 32 lines of stderr.
 """
 from __future__ import annotations
 
@@ -34,6 +34,8 @@ class WireError(OSError):
 class Wire:
     """The reader thread calls on_line(bytes), and on_end() once, when stdout is closed or the child is dead."""
 
+    gone = ""  # a child of our own has no target that could be gone (see Channel)
+
     def __init__(
         self,
         argv: Sequence[str],
@@ -41,8 +43,10 @@ class Wire:
         on_end: Callable[[], None],
         env: Mapping[str, str] | None = None,
         stderr: Path | None = None,
+        line_max: int = LINE_MAX,
     ):
         self.argv = list(argv)
+        self._line_max = line_max
         self._on_line, self._on_end = on_line, on_end
         self._tail: deque[str] = deque(maxlen=STDERR_LINES)
         self._errfile = open(stderr, "ab") if stderr else None
@@ -148,8 +152,8 @@ class Wire:
     def _read(self) -> None:
         sel = selectors.DefaultSelector()
         out, err = self._proc.stdout, self._proc.stderr
-        sel.register(out, selectors.EVENT_READ, _Lines(self._on_line))
-        sel.register(err, selectors.EVENT_READ, _Lines(self._keep))
+        sel.register(out, selectors.EVENT_READ, _Lines(self._on_line, self._line_max))
+        sel.register(err, selectors.EVENT_READ, _Lines(self._keep, LINE_MAX))
         if self._pidfd >= 0:
             sel.register(self._pidfd, selectors.EVENT_READ, None)
         deadline = None
@@ -194,8 +198,8 @@ class Wire:
 class _Lines:
     """Cuts a stream into lines; hands on a line that grows past the limit once, cut off, and skips its rest."""
 
-    def __init__(self, sink: Callable[[bytes], None]):
-        self._sink, self._rest, self._skip = sink, b"", False
+    def __init__(self, sink: Callable[[bytes], None], line_max: int):
+        self._sink, self._max, self._rest, self._skip = sink, line_max, b"", False
 
     def feed(self, data: bytes) -> None:
         if not data and self._rest:
@@ -207,7 +211,7 @@ class _Lines:
             if not self._skip:
                 self._sink(line + b"\n")
             self._skip = False
-        if len(self._rest) > LINE_MAX:
+        if len(self._rest) > self._max:
             if not self._skip:
                 self._sink(self._rest)
             self._rest, self._skip = b"", True
