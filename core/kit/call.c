@@ -135,6 +135,22 @@ static void forget_as(struct pl_call *call)
 	call->as = 0;
 }
 
+/* What is remembered of a call while it is under way. */
+static struct pl_call call_of(int64_t id, const struct pl_op *op, const struct pl_cmd *m)
+{
+	struct pl_call call = {
+		.live = true, .id = id, .op = op, .handle = (int)m->handle, .end = m->end
+	};
+	int size, tag;
+
+	(void)pl_arg_of(op, PL_SIZE, &size);
+	(void)pl_arg_of(op, PL_TAG, &tag);
+	call.len = size >= 0 ? (uint64_t)m->v[size] : 0;
+	call.tag = tag >= 0 ? (uint64_t)m->v[tag] : 0;
+	memcpy(call.v, m->v, sizeof call.v);
+	return call;
+}
+
 void pl_req_call(int64_t id, json_t *req)
 {
 	const char *as = json_string_value(json_object_get(req, "as"));
@@ -156,7 +172,7 @@ void pl_req_call(int64_t id, json_t *req)
 	if (c->handle[m.handle].local && c->handle[m.handle].owner != (int)actor)
 		return pl_reply_err(id, "usage", true, NULL, "that descriptor belongs to actor %d",
 			c->handle[m.handle].owner);
-	a->call = (struct pl_call){ .live = true, .id = id, .op = op };
+	a->call = call_of(id, op, &m);
 	if (as && op->how & PL_NEWFD) {
 		r = !pl_handle_name_ok(as)	   ? -EINVAL
 		    : pl_handle_find(as, NULL) > 0 ? -EEXIST
@@ -257,6 +273,7 @@ void pl_call_answer(unsigned id)
 		forget_as(&a->call);
 	else if (a->call.as)
 		c->handle[a->call.as].used = true;
+	pl_who_done(id, &a->call, &r);
 	a->call.live = false;
 	if (a->call.timed_out)
 		return pl_reply_err(a->call.id, "timeout", false,

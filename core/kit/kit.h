@@ -17,6 +17,7 @@
  *   seat.c     how many of those at once
  *   observe.c  /proc: is it asleep, in what call?
  *   status.c, tick.c  what is told          names.c    errno, signals, capabilities
+ *   who.c      who waits for what, and who has it
  *   fdops.c    operations that every descriptor has
  *   path.c     where objects that are files live
  */
@@ -196,7 +197,9 @@ struct pl_call {
 	bool live;
 	int64_t id;
 	const struct pl_op *op;
-	int as;
+	int as, handle, end;
+	uint64_t len, tag; /* as asked for */
+	int64_t v[PL_ARGS_MAX];
 	int64_t deadline, kick_at, kill_at; /* 0: not */
 	bool canceled, timed_out;
 };
@@ -353,6 +356,16 @@ struct pl_sight {
 };
 enum pl_rung pl_rung(void);
 int pl_observe(pid_t pid, pid_t tid, struct pl_sight *ret);
+
+/* rest.c: is the call it is seen in the one it has published? */
+bool pl_in_its_call(const struct pl_slot *s, const struct pl_sight *v);
+
+/* who.c: the book of what is held, and the answer that it and /proc give together */
+void pl_req_who(int64_t id, json_t *req);
+json_t *pl_who(void);
+void pl_who_done(unsigned actor, const struct pl_call *call, const struct pl_rsp *r);
+void pl_who_died(unsigned actor); /* before its slot is used again */
+void pl_who_forget(int handle);
 
 /* status.c, tick.c */
 void pl_req_status(int64_t id, json_t *req);

@@ -367,6 +367,7 @@ void pl_req_close(int64_t id, json_t *req)
 		if (c->actor[i].alive && (!c->handle[number].local || c->handle[number].owner == i))
 			(void)pl_chan_send(c->actor[i].chan, &m, sizeof m, NULL, 0);
 	(void)unlink_name(&c->handle[number]);
+	pl_who_forget(number);
 	forget(&c->handle[number]);
 	pl_reply(id, json_object());
 }

@@ -152,6 +152,7 @@ static const struct request {
 		WHOLE("rounds", 1, INT64_MAX), WHOLE("for_ms", 1, 100 * (int64_t)DAY_MS),
 		WHOLE("start_at", 0, INT64_MAX), WHOLE("start_in_ms", 0, PL_START_MAX_MS), TEXT("sched") } },
 	{ "status", pl_req_status, true, { { 0 } } },
+	{ "who", pl_req_who, true, { { 0 } } },
 	{ "fault", pl_req_fault, false, { TEXT("what"), WHOLE("actor", 0, PL_ACTORS_MAX - 1), TEXT("on"), TEXT("signal") } },
 };
 /* clang-format on */

@@ -11,11 +11,13 @@
 
 static struct pl_ctl *const c = &pl_ctl;
 
+enum { REST_TOLD = 4 }; /* events of one run */
+
 struct look {
 	uint32_t in_op[PL_ACTORS_MAX];
 };
 
-static bool in_its_call(const struct pl_slot *s, const struct pl_sight *v)
+bool pl_in_its_call(const struct pl_slot *s, const struct pl_sight *v)
 {
 	if (pl_rung() != RUNG_SYSCALL || (s->fd < 0 && !s->mem))
 		return true;
@@ -43,7 +45,7 @@ static bool look(struct look *l, bool anywhere)
 		if (!(l->in_op[i] & 1) || s->timed || c->actor[i].dying || c->actor[i].stopped)
 			return false;
 		if (pl_observe(c->actor[i].pid, s->tid, &v) < 0 || v.state != 'S' ||
-			!(anywhere || in_its_call(s, &v)))
+			!(anywhere || pl_in_its_call(s, &v)))
 			return false;
 		if (atomic_load(&s->in_op) != l->in_op[i])
 			return false;
@@ -71,6 +73,21 @@ void pl_rest_level(void)
 	}
 }
 
+/* A round that was not cut short, in which nobody died, and which nobody can end: its plan's own
+ * deadlock, or a wake-up that was lost. Who waits for whom is told while they still wait. */
+static void tell_rest(const struct look *l)
+{
+	unsigned i;
+
+	for (i = 0; i < c->nactors && !l->in_op[i]; i++)
+		;
+	if (i == c->nactors || c->job->mourned || c->job->cleaning ||
+		atomic_load(&c->shared->stop) || c->job->told_rest == REST_TOLD)
+		return;
+	c->job->told_rest++;
+	pl_event("rest", pl_who());
+}
+
 /* Nothing moves and nothing will: read what there is to read, write down who sleeps, then end the
  * waits. */
 static void at_rest(const struct look *l)
@@ -81,6 +98,7 @@ static void at_rest(const struct look *l)
 	if (pl_rung() == RUNG_SYSCALL)
 		pl_hist(c->shared, PL_ACTORS_MAX)->flags |= PL_HIST_EXACT;
 	pl_rest_level();
+	tell_rest(l);
 	for (i = 0; i < c->nactors; i++)
 		if (l->in_op[i])
 			pl_control_note(PL_OP_ASLEEP, i, now, now, 0, c->shared->slot[i].rec);

@@ -33,7 +33,8 @@ struct pl_run {
 	int64_t for_ns, begun, start_at;
 	enum stage_of_round stage;
 	bool cancel, spoilt, dirty, cleaning;
-	bool mourned; /* somebody died in this round */
+	bool mourned;	    /* somebody died in this round */
+	unsigned told_rest; /* events `rest` of this run */
 	int64_t round_begun, stage_begun, work_ended, due, clean_from;
 	int64_t nap; /* between two looks for a seat of a checker */
 	uint64_t last_count, last_okay;

@@ -402,6 +402,7 @@ static void buried(unsigned id, int status, int64_t when)
 	json_t *e = json_pack("{sisi}", "actor", (int)id, "pid", (int)a->pid);
 
 	last_words(id);
+	pl_who_died(id);
 	a->status = status;
 	a->alive = a->dying = a->execed = false;
 	if (a->chan >= 0)

@@ -14,7 +14,7 @@ LINE_MAX = 65536  # bytes of a line, its LF included
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 ERR_KINDS = frozenset("proto usage unsupported os timeout canceled crash internal".split())
-EVENTS = frozenset("hello state tick violation actor slow bye".split())
+EVENTS = frozenset("hello state tick violation actor slow rest bye".split())
 ROLES = frozenset("none put take observe acquire release repair wake update".split())
 CAPS = frozenset(
     "stream datagram priority names anonymous blocking nonblock timeout poll multi_reader multi_writer "
