@@ -131,10 +131,15 @@ static int find_variant(struct mix *m, const json_t *hello)
 int ask_hello(struct config *c, struct mix *m)
 {
 	char path[PATH_MAX], why[PATH_MAX + 80] = "", name[2 * NAME_MAX_];
+	int64_t n = m->objects ? m->objects : 1;
 	json_t *hello;
 	int r;
 
 	(void)snprintf(path, sizeof path, "%s/plumb-%s", c->drivers, m->mech);
+	if (!c->ntarget && access(path, X_OK) < 0 && c->job) {
+		(void)snprintf(m->why, sizeof m->why, "there is no driver '%s'", m->mech);
+		return 0;
+	}
 	if (!c->ntarget && access(path, X_OK) < 0) {
 		(void)fprintf(stderr,
 			"plumb-stress: no driver '%s' (%s: %s); --list shows what there is\n",
@@ -147,12 +152,16 @@ int ask_hello(struct config *c, struct mix *m)
 		(void)fprintf(stderr, "plumb-stress: %s\n", why);
 		return EXIT_BROKEN;
 	}
-	m->needs = (struct needs){ need(hello, "processes"), need(hello, "queues"),
-		need(hello, "mqueue_bytes"), need(hello, "pipe_pages"), need(hello, "fds"),
-		need(hello, "sysv_queues"), need(hello, "sysv_arrays"), need(hello, "shm_segments"),
-		need(hello, "shm_bytes") };
+	m->needs = (struct needs){ need(hello, "processes"), need(hello, "queues") * n,
+		need(hello, "mqueue_bytes") * n, need(hello, "pipe_pages") * n, need(hello, "fds"),
+		need(hello, "sysv_queues") * n, need(hello, "sysv_arrays") * n,
+		need(hello, "shm_segments") * n, need(hello, "shm_bytes") * n };
 	r = find_variant(m, hello);
 	json_decref(hello);
+	if (r < 0 && c->job) {
+		(void)snprintf(m->why, sizeof m->why, "its driver has no variant '%s'", m->variant);
+		return 0;
+	}
 	if (r < 0)
 		(void)fprintf(stderr,
 			"plumb-stress: driver '%s' has no variant '%s'; --list shows them\n",

@@ -164,6 +164,18 @@ static int set_drivers(struct config *c, const char *s)
 	return 0;
 }
 
+static int set_job(struct config *c, const char *s)
+{
+	size_t n = strlen(s);
+
+	c->job = s;
+	if (strchr(s, '/') || (n > 5 && strcmp(s + n - 5, ".toml") == 0))
+		return bad("%s: job files are for `plumbline`; here it is the name of a job "
+			   "that is built in, not '%s'",
+			"--job", s);
+	return *s ? 0 : bad("%s wants a name%s", "--job", s);
+}
+
 static int set_out(struct config *c, const char *s)
 {
 	c->out = s;
@@ -229,6 +241,8 @@ static const struct {
 	{ "--tick", "1000", "ms between a driver's ticks", set_tick },
 	{ "--patience", "5s", "what a run may last beyond its slice before it is examined",
 		set_patience },
+	{ "--job", "NAME", "deadlock-gallery: deadlocks made, named and ended; :SCENE plays one",
+		set_job },
 	{ "--only", "N", "of the whole mix run instance N alone, with its own seed", set_only },
 	{ "--dry-run", NULL, "show the plan and the budget of limits", set_dry },
 	{ "--json", NULL, "events as JSON Lines on stdout", set_json },
@@ -239,6 +253,7 @@ static const struct {
 void config_usage(void)
 {
 	(void)puts("usage: plumb-stress MECH[/VARIANT]=N... [OPTIONS]\n"
+		   "       plumb-stress --job NAME [OPTIONS]\n"
 		   "Runs hundreds of drivers and judges every round. Exit: 0 held, 1 violated, 2 "
 		   "usage, 3 broken,\n"
 		   "4 nothing ran, 5 inconclusive, 130 interrupted.\n");
@@ -342,6 +357,10 @@ int config_parse(struct config *c, int argc, char **argv)
 	}
 	if (c->help || c->list)
 		return 0;
+	if (c->job)
+		return c->nmix || c->only >= 0 || c->nfault
+			       ? bad("%s goes with no mix, no %s", "--job", "--only and no --fault")
+			       : gallery_mix(c);
 	if (!c->nmix)
 		return bad(
 			"no mix given%s%s, as in pipe=10 mq=5; --list shows what there is", "", "");
@@ -380,6 +399,10 @@ int config_drivers(struct config *c)
 
 const char *mix_name(const struct mix *m, char buf[2 * NAME_MAX_])
 {
-	(void)snprintf(buf, 2 * NAME_MAX_, "%s%s%s", m->mech, *m->variant ? "/" : "", m->variant);
+	if (m->label)
+		(void)snprintf(buf, 2 * NAME_MAX_, "%s", m->label);
+	else
+		(void)snprintf(
+			buf, 2 * NAME_MAX_, "%s%s%s", m->mech, *m->variant ? "/" : "", m->variant);
 	return buf;
 }

@@ -10,6 +10,7 @@
  * faults  kill, stop and continue        watch   deadlines; dead, starved or stuck
  * events  JSON Lines                     human   plain lines
  * report  run.json and the verdict       proc    /proc
+ * graph   who waits for whom             gallery scenes, naming: --job deadlock-gallery
  */
 #ifndef PLUMBLINE_ENGINE_H
 #define PLUMBLINE_ENGINE_H
@@ -29,7 +30,7 @@ enum {
 	FAULTS_MAX = 8,		/* --fault options */
 	TARGET_MAX = 32,	/* words of a --target */
 	LINE_MAX_ = 65536,	/* bytes of a protocol line, its LF included */
-	ASKED_MAX = 16,		/* requests of one driver that wait for an answer */
+	ASKED_MAX = 32,		/* requests of one driver that wait for an answer */
 	RING = 32,		/* stderr lines kept of a driver ... */
 	RING_LINE = 256,	/* ... and bytes of each */
 	VIOLATIONS_KEPT = 100,	/* in run.json, of each list */
@@ -91,7 +92,9 @@ struct mix {
 	char why[200]; /* not supported: why */
 	struct needs needs;
 	struct tally tally;
-	unsigned ops; /* units an actor and round, so that a round fits a turn; 0: the driver's
+	const char *label; /* of a job's: what it is called there; NULL: by mechanism and variant */
+	unsigned objects;  /* that one driver opens; 0: one */
+	unsigned ops;	   /* units an actor and round, so that a round fits a turn; 0: the driver's
 			 default */
 };
 
@@ -105,15 +108,28 @@ struct config {
 	int checkers;	   /* at once, of all drivers, where lanes do not limit them */
 	int actors, ops;   /* ops 0: the driver's default */
 	int tick_ms, only; /* only: -1, or the one instance to run */
-	const char *place, *drivers, *out;
-	char *target[TARGET_MAX + 1]; /* argv prefix */
+	const char *place, *drivers, *out, *job; /* job NULL: the mix */
+	char *target[TARGET_MAX + 1];		 /* argv prefix */
 	int ntarget;
 	struct fault fault[FAULTS_MAX];
 	int nfault;
 	bool json, dry_run, list, help;
 };
 
-enum op { OP_NONE, OP_INIT, OP_OPEN, OP_ACTOR, OP_RUN, OP_STATUS, OP_FAULT, OP_PING, OP_STOP };
+enum op {
+	OP_NONE,
+	OP_INIT,
+	OP_OPEN,
+	OP_ACTOR,
+	OP_RUN,
+	OP_STATUS,
+	OP_FAULT,
+	OP_PING,
+	OP_STOP,
+	OP_CALL,
+	OP_CANCEL,
+	OP_WHO,
+};
 
 /* NEW: not spawned. STARTING: not all of hello, init, open, actor answered. LEAVING: on the stop
  * ladder. */
@@ -124,7 +140,8 @@ enum rung { RUNG_NONE, RUNG_STOP, RUNG_EOF, RUNG_TERM, RUNG_KILL };
 struct asked {
 	int64_t id; /* 0: free */
 	enum op op;
-	short detail; /* FAULT: index of the fault; -1: a continue */
+	short detail; /* FAULT: index of the fault; -1: of none; CALL: the scene's actor; OPEN: its
+			 object */
 };
 
 struct engine;
@@ -133,7 +150,8 @@ struct engine;
 struct driver {
 	struct engine *e;
 	struct mix *mix;
-	unsigned inst;
+	struct scene *scene; /* of the gallery; NULL: it goes through rounds */
+	unsigned inst, seat; /* seat: which driver of the scene */
 	enum state state;
 	enum fate fate;
 	enum rung rung;
@@ -160,6 +178,7 @@ struct driver {
 	int64_t run_from_ns, run_ms, grew_ns; /* grew: when a tick or reply last showed progress */
 	int64_t silent_ns, run_delay_ns;      /* silence was noticed; schedstat then */
 	bool starving, in_lane, hang;
+	json_t *who;	  /* what it last answered to that question; NULL: nothing */
 	const char *seen; /* what the last status of this run showed; NULL: none asked */
 	int64_t seen_ns;
 	int64_t examined_ns; /* status was asked for, the run being overdue */
@@ -186,6 +205,7 @@ struct engine {
 	unsigned n, nready, ngone, nskipped, nbroken;
 	enum phase phase;
 	struct lanes lanes;
+	struct gallery *gallery; /* NULL: rounds */
 	int64_t t0, armed_ns, run_from_ns, run_until_ns, drain_ns, beat_ns, next_tick_ns,
 		next_line_ns, end_ns;
 	int interrupts;
@@ -196,7 +216,7 @@ struct engine {
 	int events_fd, lock_fd, dir_fd;
 	bool events_lost, tty, private_ipc;
 	json_t *violations, *hangs, *residue, *brokens;
-	uint64_t nviolations, nhangs, nstarved, nunasked;
+	uint64_t nviolations, nhangs, nrests, nstarved, nunasked;
 	struct tally total;
 };
 
@@ -229,6 +249,10 @@ void child_last_words(const struct driver *d, json_t **ret_lines);
 
 /* wire.c */
 void wire_start(struct driver *d);
+void wire_init(struct driver *d);
+/* A request: what follows `"op":`. Its number, which is never 0. */
+int64_t wire_say(struct driver *d, enum op op, short detail, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 void wire_run(struct driver *d, int64_t for_ms, int64_t start_ns);
 int wire_fault(struct driver *d, const char *what, int actor, short detail);
 void wire_ask(struct driver *d, enum op op);
@@ -252,6 +276,24 @@ void pool_fail(struct driver *d, enum fate fate, const char *fmt, ...)
 void pool_settle(struct driver *d);	       /* exited, and its output read */
 void pool_beat(struct driver *d, int64_t now);
 
+/* gallery.c: --job deadlock-gallery */
+struct gallery_counts {
+	unsigned held, violated, skipped, broken, unknown;
+};
+int gallery_mix(struct config *c); /* of the job's name; -1 after one line */
+int gallery_init(struct engine *e);
+void gallery_start(struct driver *d);
+void gallery_hello(struct driver *d, const json_t *hello);
+void gallery_ready(struct driver *d);
+void gallery_reply(struct driver *d, struct asked a, const json_t *ok, const json_t *err);
+void gallery_play(struct engine *e);
+void gallery_beat(struct engine *e, int64_t now);
+json_t *gallery_json(const struct engine *e);
+void gallery_verdict(const struct engine *e, struct gallery_counts *ret, char why[256]);
+
+/* naming.c: one driver's look, judged; NULL: nobody waits, or that cannot be seen */
+json_t *naming_one(const struct driver *d, const json_t *who);
+
 /* lanes.c */
 int lanes_init(struct engine *e);
 void lanes_fill(struct engine *e);
@@ -263,6 +305,8 @@ void lanes_free_run(struct engine *e);
 void faults_beat(struct engine *e, int64_t now);
 void watch_driver(struct driver *d, int64_t now);
 void watch_status(struct driver *d, const json_t *status);
+void watch_who(struct driver *d, const json_t *who);
+void watch_rest(struct driver *d, const json_t *rest);
 void phase_beat(struct engine *e);
 void phase_stop(struct engine *e);
 void phase_interrupt(struct engine *e);
@@ -289,6 +333,7 @@ void human_end(struct engine *e, const json_t *summary);
 json_t *report_build(struct engine *e, int *ret_exit);
 int report_write(struct engine *e, const json_t *summary);
 void report_violation(struct driver *d, const json_t *event);
+void report_hang(struct driver *d, json_t *o, bool violated); /* the object is taken over */
 char *report_command(const struct engine *e, int only);
 
 /* limits.c. 0; EXIT_BROKEN after one line that names limit, value and need. */

@@ -44,7 +44,7 @@ void human_start(struct engine *e)
 	if (e->cfg.json)
 		return;
 	(void)printf("run %s seed 0x%llx\n", e->run, (unsigned long long)e->cfg.seed);
-	for (unsigned i = 0; i < e->cfg.nmix; i++)
+	for (unsigned i = 0; i < e->cfg.nmix && !e->cfg.job; i++)
 		if (!e->cfg.mix[i].supported)
 			(void)printf("skipped: %s: %s\n", mix_name(&e->cfg.mix[i], name),
 				e->cfg.mix[i].why);
@@ -53,7 +53,7 @@ void human_start(struct engine *e)
 
 void human_armed(struct engine *e, double ms)
 {
-	if (e->cfg.json)
+	if (e->cfg.json || e->gallery)
 		return;
 	clear_live(e);
 	(void)printf(
@@ -72,7 +72,7 @@ void human_tick(struct engine *e, int64_t now)
 	char ops[32], rounds[32];
 	double s = e->run_from_ns ? (double)(now - e->run_from_ns) / 1e9 : 0;
 
-	if (e->cfg.json || e->phase < PH_RUN || (!e->tty && now < e->next_line_ns))
+	if (e->cfg.json || e->gallery || e->phase < PH_RUN || (!e->tty && now < e->next_line_ns))
 		return;
 	if (!e->next_line_ns && !e->tty) {
 		e->next_line_ns = now + 10 * SEC;
@@ -166,15 +166,22 @@ void human_end(struct engine *e, const json_t *s)
 	if (e->cfg.json)
 		return;
 	clear_live(e);
-	show_skips(e);
+	if (!e->gallery)
+		show_skips(e);
 	show_lines(s, "residue", "left behind", residue);
-	(void)printf(
-		"%s%s%s: %s. %s rounds judged, %s operations, %s ordered pairs, overlap %.2f\n",
-		paint(e, colour), verdict, paint(e, "\033[0m"),
-		json_string_value(json_object_get(s, "why")), grouped(e->total.judged, rounds),
-		grouped(e->total.done, ops), grouped(e->total.ordered, pairs),
-		e->total.short_ops ? (double)e->total.overlapped / (double)e->total.short_ops
-				   : 0.0);
+	if (e->gallery)
+		(void)printf("%s%s%s: %s\n", paint(e, colour), verdict, paint(e, "\033[0m"),
+			json_string_value(json_object_get(s, "why")));
+	else
+		(void)printf("%s%s%s: %s. %s rounds judged, %s operations, %s ordered pairs, "
+			     "overlap %.2f\n",
+			paint(e, colour), verdict, paint(e, "\033[0m"),
+			json_string_value(json_object_get(s, "why")),
+			grouped(e->total.judged, rounds), grouped(e->total.done, ops),
+			grouped(e->total.ordered, pairs),
+			e->total.short_ops
+				? (double)e->total.overlapped / (double)e->total.short_ops
+				: 0.0);
 	(void)printf("report %s/run.json\n", e->dir);
 	(void)printf("replay %s\n", json_string_value(json_object_get(s, "replay")));
 	(void)fflush(stdout);

@@ -101,6 +101,8 @@ void lanes_done(struct driver *d)
 	}
 	d->examined_ns = 0;
 	d->seen = NULL;
+	json_decref(d->who);
+	d->who = NULL;
 	lanes_fill(d->e);
 }
 

@@ -70,7 +70,9 @@ void phase_arm(struct engine *e)
 	e->phase = PH_RUN;
 	e->run_from_ns = now_ns();
 	e->run_until_ns = e->run_from_ns + e->cfg.for_ns;
-	if (e->cfg.lanes)
+	if (e->gallery)
+		gallery_play(e);
+	else if (e->cfg.lanes)
 		lanes_fill(e);
 	else
 		lanes_free_run(e);
@@ -138,6 +140,7 @@ void phase_beat(struct engine *e)
 		pool_beat(d, now);
 	}
 	faults_beat(e, now);
+	gallery_beat(e, now);
 	advance(e, now);
 	tick(e, now);
 }

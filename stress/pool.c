@@ -41,7 +41,10 @@ static void start_one(struct driver *d)
 		pool_fail(d, FATE_BROKEN, "cannot be started: %s", strerror(-r));
 		return;
 	}
-	wire_start(d);
+	if (d->scene)
+		gallery_start(d);
+	else
+		wire_start(d);
 }
 
 int pool_start(struct engine *e)
@@ -59,6 +62,8 @@ int pool_start(struct engine *e)
 		for (unsigned k = 0; k < m->n; k++, inst++)
 			e->drv[inst] = (struct driver){ .e = e, .mix = m, .inst = inst };
 	}
+	if (e->cfg.job && gallery_init(e) < 0)
+		return -EINVAL;
 	for (unsigned i = 0; i < e->n; i++) {
 		struct driver *d = &e->drv[i];
 
@@ -80,6 +85,8 @@ void pool_ready(struct driver *d)
 		return;
 	d->state = ST_READY;
 	d->e->nready++;
+	if (d->scene)
+		gallery_ready(d);
 	phase_arm(d->e);
 }
 

@@ -47,6 +47,8 @@ static void fault_done(struct driver *d, short detail, bool done)
 
 void reply_ok(struct driver *d, struct asked a, const json_t *ok)
 {
+	if (d->scene)
+		gallery_reply(d, a, ok, NULL);
 	switch (a.op) {
 	case OP_ACTOR:
 		d->nactors = (int)json_array_size(json_object_get(ok, "ids"));
@@ -60,6 +62,10 @@ void reply_ok(struct driver *d, struct asked a, const json_t *ok)
 		break;
 	case OP_STATUS:
 		watch_status(d, ok);
+		break;
+	case OP_WHO:
+		if (!d->scene)
+			watch_who(d, ok);
 		break;
 	case OP_FAULT:
 		fault_done(d, a.detail, true);
@@ -88,6 +94,8 @@ static void start_failed(struct driver *d, struct asked a, const json_t *err)
 
 void reply_err(struct driver *d, struct asked a, const json_t *err)
 {
+	if (d->scene)
+		gallery_reply(d, a, NULL, err);
 	switch (a.op) {
 	case OP_INIT:
 	case OP_OPEN:
@@ -132,6 +140,8 @@ static void take_hello(struct driver *d, const json_t *hello)
 	json_t *v;
 
 	d->hello = true;
+	if (d->scene)
+		gallery_hello(d, hello);
 	d->same_clock = d->e->cfg.lanes == 0 && our_clock(hello);
 	json_array_foreach(
 		json_object_get(hello, "proto"), i, v) if (json_integer_value(v) == 1) return;
@@ -172,6 +182,8 @@ void reply_event(struct driver *d, const json_t *line)
 			(void)json_object_set(o, "name", name);
 			(void)json_array_append_new(d->e->residue, o);
 		}
+	} else if (strcmp(ev, "rest") == 0) {
+		watch_rest(d, line);
 	} else if (strcmp(ev, "slow") == 0) {
 		json_t *o = json_deep_copy(line);
 

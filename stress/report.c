@@ -91,11 +91,20 @@ char *report_command(const struct engine *e, int only)
 	return buf;
 }
 
+void report_hang(struct driver *d, json_t *o, bool violated)
+{
+	if (json_array_size(d->e->hangs) < VIOLATIONS_KEPT)
+		(void)json_array_append(d->e->hangs, o);
+	events_put(d->e, "hang", o);
+	d->e->nhangs += violated;
+	d->hang |= violated;
+}
+
 void report_violation(struct driver *d, const json_t *event)
 {
 	struct engine *e = d->e;
 	json_t *o = events_who(d), *ev = json_deep_copy(event);
-	char name[2 * NAME_MAX_], *replay = report_command(e, (int)d->inst);
+	char name[2 * NAME_MAX_], *replay = report_command(e, d->scene ? -1 : (int)d->inst);
 	const char *rule = json_string_value(json_object_get(event, "rule"));
 	const char *text = json_string_value(json_object_get(event, "text"));
 
@@ -168,6 +177,23 @@ static struct verdict judge(const struct engine *e, const struct counts *c, char
 	else
 		(void)snprintf(why, 256, "every round agreed with its model");
 	return (struct verdict){ "held", EXIT_HELD };
+}
+
+static struct verdict judge_gallery(const struct engine *e, struct counts *c, char why[256])
+{
+	struct gallery_counts g;
+
+	gallery_verdict(e, &g, why);
+	*c = (struct counts){ g.held, g.violated, g.skipped, g.broken, g.unknown, 0 };
+	if (g.violated)
+		return (struct verdict){ "violated", EXIT_VIOLATED };
+	if (json_array_size(e->residue))
+		(void)snprintf(
+			why, 256, "%zu things were left behind", json_array_size(e->residue));
+	if (g.broken || json_array_size(e->residue))
+		return (struct verdict){ "broken", EXIT_BROKEN };
+	return g.held ? (struct verdict){ "held", EXIT_HELD }
+		      : (struct verdict){ "skipped", EXIT_NOTHING };
 }
 
 static json_t *argv_json(const struct engine *e)
@@ -247,7 +273,7 @@ static void set_all(json_t *to, json_t *from)
 
 json_t *report_build(struct engine *e, int *ret_exit)
 {
-	struct counts c = count(e);
+	struct counts c = e->gallery ? (struct counts){ 0 } : count(e);
 	char why[256], seed[32], *replay = report_command(e, e->cfg.only);
 	double s = e->run_from_ns && e->end_ns > e->run_from_ns
 			   ? (double)(e->end_ns - e->run_from_ns) / 1e9
@@ -257,7 +283,7 @@ json_t *report_build(struct engine *e, int *ret_exit)
 
 	for (unsigned i = 0; i < e->cfg.nmix; i++)
 		tally_add(&e->total, &e->cfg.mix[i].tally);
-	v = judge(e, &c, why);
+	v = e->gallery ? judge_gallery(e, &c, why) : judge(e, &c, why);
 	*ret_exit = e->interrupts && c.violated == 0 ? EXIT_INT
 						     : v.exit; /* a violation is not forgotten */
 	(void)snprintf(seed, sizeof seed, "0x%llx", (unsigned long long)e->cfg.seed);
@@ -278,6 +304,8 @@ json_t *report_build(struct engine *e, int *ret_exit)
 			   e->cfg.place, "slice_ms", (double)e->lanes.slice_ns / 1e6, "unreached",
 			   c.unreached, "private_ipc", e->private_ipc, "starved",
 			   (json_int_t)e->nstarved, "per_mech", per_mech(e, s)));
+	if (e->gallery)
+		(void)json_object_set_new(o, "gallery", gallery_json(e));
 	(void)json_object_set_new(o, "engine_cpu", json_real(cpu_share(e)));
 	(void)json_object_set_new(o, "armed_ms",
 		e->armed_ns ? json_real((double)(e->armed_ns - e->t0) / 1e6) : json_null());

@@ -21,6 +21,7 @@
 #define LOOK_NS (SEC / 2) /* between two looks at a run that does not grow */
 #define DEADLOCK "deadlock"
 
+enum { RESTS_TOLD = 10 };
 enum { OVERDUE = 12 }; /* patiences until a run that makes progress is called endless */
 
 static void watch_start(struct driver *d, int64_t now)
@@ -112,6 +113,7 @@ static void watch_run(struct driver *d, int64_t now)
 		pool_fail(d, FATE_BROKEN, "did not answer `status` in a run that is overdue");
 	else if (!grows && now - d->examined_ns > LOOK_NS) {
 		d->examined_ns = now;
+		wire_ask(d, OP_WHO); /* not every driver knows that */
 		wire_ask(d, OP_STATUS);
 	}
 }
@@ -154,24 +156,65 @@ static const char *kind_of(const json_t *status)
 	return running ? "running" : stopped ? "stopped" : blocked ? DEADLOCK : "idle";
 }
 
+/* Nothing else moves: whose fault it is, a plan's, a death's or the mechanism's, the graph says if it
+ * can. The run goes by plans that balance, so it is a violation all the same. */
+static void name_hang(struct driver *d, json_t *o)
+{
+	json_t *named = d->who ? naming_one(d, d->who) : NULL;
+
+	(void)json_object_set_new(o, "kind", json_string(DEADLOCK));
+	if (named && strcmp(json_string_value(json_object_get(named, "kind")), "slow") != 0)
+		(void)json_object_update(o, named);
+	json_decref(named);
+}
+
 static void tell_hang(struct driver *d, const json_t *status)
 {
 	json_t *o = events_who(d);
+	const char *text;
 	char name[2 * NAME_MAX_];
 
-	(void)json_object_set_new(o, "kind", json_string(DEADLOCK));
+	name_hang(d, o);
 	(void)json_object_set_new(o, "run_ms", json_integer((now_ns() - d->run_from_ns) / MS));
 	(void)json_object_set(o, "round", json_object_get(status, "round"));
 	(void)json_object_set(o, "rung", json_object_get(status, "rung"));
 	(void)json_object_set(o, "actors", json_object_get(status, "actors"));
-	if (json_array_size(d->e->hangs) < VIOLATIONS_KEPT)
-		(void)json_array_append(d->e->hangs, o);
-	events_put(d->e, "hang", o);
-	d->hang = true;
-	d->e->nhangs++;
+	text = json_string_value(json_object_get(o, "text"));
+	report_hang(d, json_incref(o), true);
 	human_note(d->e,
 		"hang: %s instance %u: all its actors are blocked, no operation for %.1f s",
 		mix_name(d->mix, name), d->inst, (double)(now_ns() - d->grew_ns) / 1e9);
+	if (text)
+		human_note(d->e, "      %s", text);
+	json_decref(o);
+}
+
+void watch_who(struct driver *d, const json_t *who)
+{
+	json_decref(d->who);
+	d->who = json_incref((json_t *)who);
+}
+
+/* A round that its own plan leads into a wait without end: named, and no violation by itself. What
+ * the mechanism may have done wrong in it is for the checker to say. */
+void watch_rest(struct driver *d, const json_t *rest)
+{
+	json_t *named = naming_one(d, rest), *o = events_who(d);
+	char name[2 * NAME_MAX_];
+
+	(void)json_object_set(o, "round", json_object_get(rest, "round"));
+	if (!named) {
+		json_decref(o);
+		return;
+	}
+	(void)json_object_update(o, named);
+	json_decref(named);
+	if (d->e->nrests++ < RESTS_TOLD)
+		human_note(d->e, "%s: %s instance %u, round %lld: %s",
+			json_string_value(json_object_get(o, "kind")), mix_name(d->mix, name),
+			d->inst, (long long)json_integer_value(json_object_get(o, "round")),
+			json_string_value(json_object_get(o, "text")));
+	report_hang(d, o, false);
 }
 
 /* The answer to the question of watch_run. */

@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,30 +58,61 @@ static void say_checkers(const struct engine *e, char *buf, size_t size)
 		buf, size, ",\"checkers\":{\"most\":%d,\"file\":%s}", e->cfg.checkers, quoted);
 }
 
+int64_t wire_say(struct driver *d, enum op op, short detail, const char *fmt, ...)
+{
+	char buf[1024];
+	int64_t id = ask(d, op, detail);
+	int n = snprintf(buf, sizeof buf, "{\"id\":%lld,\"op\":", (long long)id);
+	va_list ap;
+
+	va_start(ap, fmt);
+	n += vsnprintf(buf + n, sizeof buf - (size_t)n, fmt, ap);
+	va_end(ap);
+	assert(n < (int)sizeof buf - 3);
+	n += snprintf(buf + n, sizeof buf - (size_t)n, "}\n");
+	child_write(d, buf, (size_t)n);
+	return id;
+}
+
+static int init_line(struct driver *d, char *buf, size_t size)
+{
+	const struct engine *e = d->e;
+	char dir[PATH_MAX] = "", qdir[2 * PATH_MAX], checkers[3 * PATH_MAX];
+	uint64_t seed = pl_rand(e->cfg.seed, d->inst);
+
+	folder_make_inst(d, dir, sizeof dir);
+	quote(dir, qdir, sizeof qdir);
+	say_checkers(e, checkers, sizeof checkers);
+	return snprintf(buf, size,
+		"{\"id\":%lld,\"op\":\"init\",\"proto\":1,\"run\":\"%s\",\"inst\":%u,\"seed\":\"0x%"
+		"llx\","
+		"\"t0\":%lld,\"dir\":%s,\"tick_ms\":%d%s}\n",
+		(long long)ask(d, OP_INIT, 0), e->run, d->inst, (unsigned long long)seed,
+		(long long)e->t0, qdir, e->cfg.tick_ms, checkers);
+}
+
+void wire_init(struct driver *d)
+{
+	char buf[6 * PATH_MAX];
+
+	child_write(d, buf, (size_t)init_line(d, buf, sizeof buf));
+}
+
 /* The whole handshake in one write: a thousand drivers need not wait for the engine between its
  * steps. */
 void wire_start(struct driver *d)
 {
 	const struct engine *e = d->e;
-	char dir[PATH_MAX] = "", qdir[2 * PATH_MAX], variant[NAME_MAX_ + 16] = "",
-	     checkers[3 * PATH_MAX], buf[6 * PATH_MAX];
-	uint64_t seed = pl_rand(e->cfg.seed, d->inst);
-	int n;
+	char variant[NAME_MAX_ + 16] = "", buf[6 * PATH_MAX];
+	int n = init_line(d, buf, sizeof buf);
 
-	folder_make_inst(d, dir, sizeof dir);
-	quote(dir, qdir, sizeof qdir);
-	say_checkers(e, checkers, sizeof checkers);
 	if (*d->mix->variant)
 		(void)snprintf(variant, sizeof variant, ",\"variant\":\"%s\"", d->mix->variant);
-	n = snprintf(buf, sizeof buf,
-		"{\"id\":%lld,\"op\":\"init\",\"proto\":1,\"run\":\"%s\",\"inst\":%u,\"seed\":\"0x%"
-		"llx\","
-		"\"t0\":%lld,\"dir\":%s,\"tick_ms\":%d%s}\n"
+	n += snprintf(buf + n, sizeof buf - (size_t)n,
 		"{\"id\":%lld,\"op\":\"open\",\"as\":\"q\",\"mode\":\"create\"%s}\n"
 		"{\"id\":%lld,\"op\":\"actor\",\"n\":%d,\"place\":\"%s\"}\n",
-		(long long)ask(d, OP_INIT, 0), e->run, d->inst, (unsigned long long)seed,
-		(long long)e->t0, qdir, e->cfg.tick_ms, checkers, (long long)ask(d, OP_OPEN, 0),
-		variant, (long long)ask(d, OP_ACTOR, 0), e->cfg.actors, e->cfg.place);
+		(long long)ask(d, OP_OPEN, 0), variant, (long long)ask(d, OP_ACTOR, 0),
+		e->cfg.actors, e->cfg.place);
 	child_write(d, buf, (size_t)n);
 }
 
@@ -126,7 +158,7 @@ int wire_fault(struct driver *d, const char *what, int actor, short detail)
 void wire_ask(struct driver *d, enum op op)
 {
 	static const char *const name[] = {
-		[OP_STATUS] = "status", [OP_PING] = "ping", [OP_STOP] = "stop"
+		[OP_STATUS] = "status", [OP_PING] = "ping", [OP_STOP] = "stop", [OP_WHO] = "who"
 	};
 	char buf[64];
 	int n;

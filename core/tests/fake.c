@@ -174,6 +174,9 @@ static void run_misbehave(void)
 		break;
 	case EXIT:
 		_exit(0);
+	case REST:
+		event("rest", who());
+		break;
 	case LIE_REPLY:
 		reply(987654, "ok", json_object());
 		break;
@@ -262,6 +265,14 @@ static void do_status(json_int_t id, json_t *q)
 			me.rounds, "actors", all, "handles", 1, "rung", "syscall"));
 }
 
+static void do_who(json_int_t id, json_t *q)
+{
+	if (me.mode == STUCK)
+		reply(id, "ok", who());
+	else
+		refuse(id, "unsupported", "unknown op");
+}
+
 static void do_fault(json_int_t id, json_t *q)
 {
 	const char *what = json_string_value(json_object_get(q, "what"));
@@ -340,7 +351,7 @@ static const struct {
 	void (*run)(json_int_t id, json_t *q);
 } requests[] = {
 	{ "init", do_init }, { "open", do_open }, { "actor", do_actor }, { "run", do_run },
-	{ "status", do_status }, { "fault", do_fault }, { "cancel", do_cancel }, { "ping", do_ok },
+	{ "status", do_status }, { "who", do_who }, { "fault", do_fault }, { "cancel", do_cancel }, { "ping", do_ok },
 	{ "release", do_ok }, { "close", do_ok }, { "stop", do_stop },
 };
 /* clang-format on */

@@ -33,6 +33,7 @@ enum { ACTORS = 64, LINE = 65536, SLOW_MS = 150 };
 	X(EXIT, "exit", "in run: exits 0 without a word") \
 	X(DIE, "die", "after `actor`: dies by SIGSEGV") \
 	X(STUCK, "stuck", "run does not end, ticks go on, `done` does not grow") \
+	X(REST, "rest", "in run: tells of a round that came to rest, with a ring in it") \
 	X(ENDLESS, "endless", "run does not end, `done` grows") \
 	X(CHILD, "child", "leaves a grandchild behind when it stops") \
 	X(SLOW, "slow", "answers everything late") \
@@ -68,5 +69,6 @@ void reply(json_int_t id, const char *key, json_t *body);
 void refuse(json_int_t id, const char *kind, const char *msg);
 void ok(json_int_t id);
 void hello(void);
+json_t *who(void); /* a ring of its actors, as if each held what the one before it waits for */
 
 #endif

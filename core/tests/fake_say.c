@@ -86,3 +86,25 @@ void hello(void)
 		(void)json_object_set_new(o, "needs", json_loads(needs, 0, NULL));
 	event("hello", o);
 }
+
+json_t *who(void)
+{
+	json_t *all = json_array(), *objects = json_array();
+
+	for (int i = 0; i < me.nactors; i++) {
+		char mine[16], next[16];
+
+		(void)snprintf(mine, sizeof mine, "m%d", i);
+		(void)snprintf(next, sizeof next, "m%d", (i + 1) % me.nactors);
+		(void)json_array_append_new(
+			all, json_pack("{s:i,s:i,s:s,s:s,s:s,s:s,s:i,s:i,s:i}", "id", i, "pid",
+				     (int)me.actor[i], "is", "asleep", "f", "lock", "role",
+				     "acquire", "on", next, "end", 0, "op", 1, "need", 1));
+		(void)json_array_append_new(
+			objects, json_pack("{s:s,s:s,s:s,s:i,s:[{s:i,s:i,s:i}]}", "on", mine,
+					 "variant", "", "model", "lock", "ends", 1, "holders",
+					 "actor", i, "pid", (int)me.actor[i], "n", 1));
+	}
+	return json_pack("{s:s,s:i,s:s,s:o,s:o}", "state", "running", "round", me.rounds, "rung",
+		"syscall", "actors", all, "objects", objects);
+}

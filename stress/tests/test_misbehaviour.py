@@ -95,6 +95,20 @@ def test_hang_shows_the_calls(engine):
     assert {a["in"] for a in hang["actors"]} == {"mq_timedreceive"}
 
 
+def test_a_hang_is_named_where_the_driver_says_who_waits_for_whom(engine):
+    r = engine("fake/stuck=1")
+    hang, = r.summary["hangs"]
+    assert [c["on"] for c in hang["cycle"]] == ["m1", "m2", "m3", "m0"] and len(hang["edges"]) == 4
+    assert hang["text"] in r.told and "held by actor 1" in hang["text"]
+
+
+def test_a_round_at_rest_is_named_and_no_violation(engine):
+    r = engine("fake/rest=1", "--ops", "10")
+    hang = r.summary["hangs"][0]
+    assert (r.code, hang["kind"], len(hang["cycle"])) == (0, "deadlock", 4), r.out
+    assert f"deadlock: fake/rest instance 0, round 0: {hang['text']}" in r.told
+
+
 def test_the_eye_for_leftovers_can_see():
     """check_nothing_left() would fail: a process and an object of that name are found."""
     run = "20010101-000000-control"
