@@ -3,6 +3,8 @@
 import json
 import re
 import stat
+import sys
+from pathlib import Path
 
 import pytest
 from plumbline import drivercheck
@@ -26,6 +28,13 @@ def test_the_toy_driver_conforms(toy):
     results = drivercheck.run(toy)
     assert {r.outcome for r in results} == {"held"}, [r for r in results if r.outcome != "held"]
     assert len(results) == len(drivercheck.CHECKS) + 2
+
+
+def test_forty_lines_are_enough():
+    """The smallest driver that conforms: what it does not offer is skipped, nothing else."""
+    results = drivercheck.run([sys.executable, str(Path(__file__).with_name("smalldriver.py"))])
+    assert [r.name for r in results if r.outcome != "held"] == ["cancel"], results
+    assert not [r for r in results if r.outcome == "violated"], results
 
 
 @pytest.mark.parametrize(
