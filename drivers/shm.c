@@ -7,13 +7,16 @@
  * processors' promise that an aligned word is whole, and is where it was put.
  */
 #include "driver.h"
+#include "litmus.h"
 #include "word.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <linux/futex.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 enum { POSIX, POSIX_ATOMIC, MEMFD, MEMFD_ATOMIC };
 enum { SIZE, SEALS }; /* arguments of open */
@@ -141,6 +144,21 @@ static long op_pwrite(struct pl_obj *o, const struct pl_args *a, struct pl_resul
 	return pwrite(a->fd, &a->v[1], sizeof a->v[1], a->v[0]);
 }
 
+/* A futex for all who map it, not one of this process. */
+static long op_futex_wait(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	void *w = word_at(o, a->v[0]);
+
+	return w ? syscall(SYS_futex, w, FUTEX_WAIT, (uint32_t)a->v[1], NULL) : -1;
+}
+
+static long op_futex_wake(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	void *w = word_at(o, a->v[0]);
+
+	return w ? syscall(SYS_futex, w, FUTEX_WAKE, (int)a->v[1]) : -1;
+}
+
 /* The object once more, or a name with something wrong about it (POSIX ones never create). */
 static long op_open(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
@@ -196,6 +214,10 @@ static const struct pl_variant variants[] = {
 
 static const struct pl_op ops[] = {
 	WORD_OPS(ONLY(POSIX, MEMFD), ONLY(POSIX_ATOMIC, MEMFD_ATOMIC)),
+	LITMUS_OPS,
+	{ "futex_wait", op_futex_wait, PL_NONE, PL_BLOCKS,
+		{ WORD_AT, { "expected", 0, UINT32_MAX } } },
+	{ "futex_wake", op_futex_wake, PL_WAKE, 0, { WORD_AT, { "n", 0, INT32_MAX, .def = 1 } } },
 	{ "mmap", op_mmap, PL_NONE, 0,
 		{ { "len", 0, INT32_MAX, .def = 4096 }, { "offset", 0, INT32_MAX },
 			{ "prot", 0, 7, .def = PROT_READ | PROT_WRITE },

@@ -6,6 +6,7 @@ Source: shm_overview(7), shm_open(3), mmap(2), memfd_create(2), fcntl(2), and th
 import pytest
 
 from plumbline.calls import DriverError
+from suite.outcome import NotHere
 from suite.subject import fails, gives
 
 clause = pytest.mark.clause
@@ -181,3 +182,64 @@ def test_protected_page(d):
     assert found(d, b) == 5, "a store that ended its process with SIGSEGV has changed the memory"
     store(d, b, 7)
     assert found(d, b) == 7, "mprotect by one process reached another's mapping"
+
+
+SHAPES = ("SB", "MP", "LB", "relaxed")
+#: What no row may show: (what was found of x, what was found of y).
+FORBIDDEN = {"SB": "old_old", "MP": "old_new", "LB": "new_new"}
+ROWS = 2000
+
+
+def litmus(d, sides, shape):
+    """One turn of both sides: how many rows showed which outcome."""
+    run = [d.start(a, "litmus", shape=SHAPES.index(shape), side=i, rows=ROWS) for i, a in enumerate(sides)]
+    ended = [d.finish(p, "litmus") for p in run]
+    if any(r.errno == "ETIMEDOUT" for r in ended):
+        raise NotHere("the two sides never ran at once")
+    return d.do(sides[0], "litmus_count", turn=ended[0].out["turn"], rows=ROWS).out
+
+
+@clause("MAP-08")
+@pytest.mark.parametrize("shape", sorted(FORBIDDEN))
+def test_order_of_accesses(d, shape):
+    d.open(size=64 + 32 * ROWS)
+    sides, seen = d.attached(2, place="spread"), {}
+    for _ in range(12):
+        for outcome, n in litmus(d, sides, shape).items():
+            seen[outcome] = seen.get(outcome, 0) + n
+        assert seen[FORBIDDEN[shape]] == 0, f"{shape}: {seen[FORBIDDEN[shape]]} rows of {seen} are forbidden"
+    relaxed = litmus(d, sides, "relaxed")
+    d.note(f"{shape} {seen}, beside it SB with relaxed accesses {relaxed}")
+
+
+@clause("MAP-11")
+def test_futex_through_other_addresses(d):
+    d.open()
+    a, b = d.attached(2)
+    d.note(f"at {[d.do(x, 'where').out['address'] for x in (a, b)]}")
+    woken = []
+
+    def wake():
+        woken.append(d.do(b, "futex_wake", at=64))
+        return woken[0]
+
+    r, _ = d.must_wait(a, "futex_wait", wake, at=64, expected=0)
+    gives(r, 0, "futex_wait that was woken")
+    gives(woken[0], 1, "futex_wake with one waiter")
+    store(d, b, 7, at=64)
+    fails(d.call(a, "futex_wait", at=64, expected=0), "EAGAIN", "futex_wait for a value that is not there")
+
+
+@clause("MAP-11")
+def test_killed_waiter_takes_no_wake_with_it(d):
+    d.open()
+    waker, *waiters = d.attached(4)
+    waits = {a: d.start(a, "futex_wait", expected=0) for a in waiters}
+    d.asleep(*waits.items())
+    for victim in waiters[:2]:
+        d.kill_actor(victim)
+    for _ in range(5000):  # the waiter may not have been seen asleep
+        if d.do(waker, "futex_wake").ret:
+            break
+        assert not waits[waiters[2]].done(), "futex_wait returned although nobody was woken"
+    gives(d.finish(waits[waiters[2]], "futex_wait by the waiter that is left"), 0, "futex_wait that was woken")

@@ -169,3 +169,12 @@ def test_private_segments(d):
         assert d.do(a, "stat", "y").out["nattch"] == 0, "two segments with IPC_PRIVATE are one"
     finally:
         remove(d, a, "x"), remove(d, a, "y")
+
+
+@clause("SVSHM-11")
+def test_too_large_a_segment(d):
+    """2^63 - 1 bytes are more than any process can address."""
+    d.open()
+    a, = d.attached(1)
+    r = d.call(a, "shmget", size=2**63 - 1, private=1, flags=CREATE)
+    assert r.errno in ("EINVAL", "ENOMEM", "ENOSPC"), f"shmget of 2^63 - 1 bytes gave {said(r)}"
