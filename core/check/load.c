@@ -77,15 +77,21 @@ static const char *load_actor(struct pl_case *c, const struct pl_log *log)
 }
 
 /* Returns -1 when there is nothing to judge; the verdict then says why. */
-/* What was on its way to an owner that died is gone, and not lost. */
+static bool has_put(const struct pl_actor *a)
+{
+	for (uint64_t k = 0; k < a->n; k++)
+		if (pl_role_of(a->head, &a->rec[k]) == PL_PUT)
+			return true;
+	return false;
+}
+
+/* What was on its way to an owner that died is gone, and not lost. The owner may have died before
+ * it did anything: whoever put nothing may have been it. */
 static bool owner_died(const struct pl_case *c)
 {
-	if (!(c->head->caps & PL_OWNED))
-		return false;
-	for (int i = 0; i < c->nactors; i++)
-		for (uint64_t k = 0; c->actor[i].dead && k < c->actor[i].n; k++)
-			if (pl_role_of(c->actor[i].head, &c->actor[i].rec[k]) == PL_TAKE)
-				return true;
+	for (int i = 0; c->head->caps & PL_OWNED && i < c->nactors; i++)
+		if (c->actor[i].dead && !has_put(&c->actor[i]))
+			return true;
 	return false;
 }
 

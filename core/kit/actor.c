@@ -297,9 +297,11 @@ void pl_actor_main(struct pl_env *e)
 			break;
 		case CMD_OPEN:
 			do_open(e, &m, fds, nfds);
+			atomic_fetch_add(&e->slot->heard, 1);
 			break;
 		case CMD_CLOSE:
 			do_close(e, m.handle, m.end);
+			atomic_fetch_add(&e->slot->heard, 1);
 			break;
 		case CMD_RUN:
 			pl_actor_stages(e, m.go);

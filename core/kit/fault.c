@@ -61,9 +61,16 @@ static int tell(unsigned id, uint32_t kind, uint32_t handle, int end)
 static int fault_close(unsigned id, json_t *req)
 {
 	const char *on = json_string_value(json_object_get(req, "on"));
-	int end = -1, handle = on ? pl_handle_find(on, &end) : -EINVAL;
+	int end = -1, handle = on ? pl_handle_find(on, &end) : -EINVAL, r;
 
-	return handle < 0 ? -EINVAL : tell(id, CMD_CLOSE, (uint32_t)handle, end);
+	if (handle < 0)
+		return -EINVAL;
+	r = tell(id, CMD_CLOSE, (uint32_t)handle, end);
+	if (r < 0)
+		return r;
+	c->actor[id].told++;
+	pl_actor_await(id);
+	return 0;
 }
 
 static int fault_exit(unsigned id, json_t *req)

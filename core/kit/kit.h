@@ -20,6 +20,7 @@
  *   who.c      who waits for what, and who has it
  *   fdops.c    operations that every descriptor has
  *   path.c     where objects that are files live
+ *   place.c    on which CPU an actor runs
  */
 #ifndef PLUMBLINE_KIT_H
 #define PLUMBLINE_KIT_H
@@ -69,6 +70,7 @@ struct pl_slot {
 	_Atomic uint32_t in_op;		  /* odd between the two stamps of an operation */
 	_Atomic uint64_t done, okay, fail, bytes;
 	_Atomic int32_t tid;
+	_Atomic uint32_t heard; /* messages acted upon that open or close an object */
 	int32_t fd;	       /* what the operation in flight addresses, */
 	uint64_t mem, mem_len; /* in this actor's address space */
 	uint16_t op;	       /* which operation */
@@ -216,6 +218,7 @@ struct pl_actor {
 	bool retired;		/* its id does not come back */
 	bool stopped, enlisted; /* enlisted: it waits for rounds, not for messages */
 	bool execed;		/* was a process, became a fresh program: fault `exec` */
+	uint32_t told;		/* messages sent that open or close an object */
 	struct pl_call call;
 };
 
@@ -292,6 +295,11 @@ int pl_signal_actor(struct pl_actor *a, int sig); /* refuses pid <= 1 */
 void pl_kill_actor(unsigned id, bool asked);
 
 int pl_actors_kill_all(void);
+void pl_actor_await(unsigned id); /* it runs, and has done all it was told; or 0.1 s are over */
+
+/* place.c */
+void pl_place_actor(unsigned id, enum pl_place place);
+int pl_place_parse(const char *s, enum pl_place *ret);
 
 /* call.c */
 void pl_req_call(int64_t id, json_t *req);

@@ -137,6 +137,7 @@ static int give(struct pl_actor *a, int number)
 		fds[n++] = h->memfd;
 		m.mem_len = c->drv->mem;
 	}
+	a->told++;
 	if (c->drv->ids || pl_reopens(c->drv, &h->obj) || a->kind == KIND_EXEC || a->execed)
 		return pl_chan_send(a->chan, &m, sizeof m, fds, n);
 	for (i = 0; i < PL_FDS_MAX; i++)
@@ -311,6 +312,8 @@ void pl_req_open(int64_t id, json_t *req)
 	for (i = 0; i < (int)c->nactors; i++)
 		if (c->actor[i].alive)
 			(void)give(&c->actor[i], number);
+	for (i = 0; i < (int)c->nactors && pl_caps_of(c->drv, &h->obj) & PL_EACH; i++)
+		pl_actor_await((unsigned)i);
 	pl_control_note(PL_OP_OPEN, 0, pl_now(), pl_now(), number, 0);
 	pl_reply(id, open_ok(h));
 }
@@ -365,7 +368,8 @@ void pl_req_close(int64_t id, json_t *req)
 		return;
 	for (i = 0; i < (int)c->nactors; i++)
 		if (c->actor[i].alive && (!c->handle[number].local || c->handle[number].owner == i))
-			(void)pl_chan_send(c->actor[i].chan, &m, sizeof m, NULL, 0);
+			c->actor[i].told +=
+				pl_chan_send(c->actor[i].chan, &m, sizeof m, NULL, 0) == 0;
 	(void)unlink_name(&c->handle[number]);
 	pl_who_forget(number);
 	forget(&c->handle[number]);

@@ -9,7 +9,6 @@
 #include "raw.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +20,17 @@ enum { TIED_NS = 100000000 };
 
 static struct pl_ctl *const c = &pl_ctl;
 
-/* Stopped before it is tied to control's life (see leave_control), an actor would outlive it. */
-static void wait_until_tied(const struct pl_actor *a)
+/* Stopped before it is tied to control's life (see leave_control), an actor would outlive it; sent
+ * a signal before it has opened what it blocks signals for, it would die of it. */
+void pl_actor_await(unsigned id)
 {
+	const struct pl_actor *a = &c->actor[id];
+	struct pl_slot *s = &c->shared->slot[id];
 	int64_t patience = pl_now() + TIED_NS;
 
-	while (atomic_load(&c->shared->slot[a - c->actor].tid) == 0 && pl_now() < patience)
+	while (a->alive && !a->dying && !a->stopped && !(atomic_load(&s->in_op) & 1) &&
+		(atomic_load(&s->phase) == PHASE_NONE || atomic_load(&s->heard) != a->told) &&
+		pl_now() < patience)
 		(void)syscall(SYS_sched_yield);
 }
 
@@ -37,29 +41,10 @@ int pl_signal_actor(struct pl_actor *a, int sig)
 	if (a->pid <= 1 || !a->alive)
 		return -ESRCH;
 	if (sig == SIGSTOP)
-		wait_until_tied(a);
+		pl_actor_await((unsigned)(a - c->actor));
 	if (a->kind == KIND_THREAD && sig != SIGKILL && sig != SIGSTOP && sig != SIGCONT)
 		return raw_tgkill(a->pid, tid, sig) < 0 ? -errno : 0;
 	return raw_kill(a->pid, sig) < 0 ? -errno : 0;
-}
-
-static void place_actor(unsigned id, enum pl_place place)
-{
-	cpu_set_t all, one;
-	int cpu, n = 0, want;
-
-	if (place == PLACE_FREE || sched_getaffinity(0, sizeof all, &all) < 0 ||
-		CPU_COUNT(&all) < 1)
-		return;
-	want = place == PLACE_SAME ? (int)(c->inst % (unsigned)CPU_COUNT(&all))
-				   : (int)((c->inst + id) % (unsigned)CPU_COUNT(&all));
-	for (cpu = 0; cpu < CPU_SETSIZE; cpu++)
-		if (CPU_ISSET(cpu, &all) && n++ == want) {
-			CPU_ZERO(&one);
-			CPU_SET(cpu, &one);
-			(void)sched_setaffinity(0, sizeof one, &one);
-			return;
-		}
 }
 
 static void fill_env(struct pl_env *e, unsigned id, int chan)
@@ -167,7 +152,7 @@ static _Noreturn void host_main(const struct host_plan *h)
 	for (i = 0; env && i < h->n; i++) {
 		fill_env(&env[i], h->id[i], h->chan[i]);
 		env[i].thread = true;
-		place_actor(h->id[i], c->actor[h->id[i]].place);
+		pl_place_actor(h->id[i], c->actor[h->id[i]].place);
 		if (pthread_create(&t, NULL, thread_main, &env[i]) != 0)
 			raw_exit(1);
 	}
@@ -185,7 +170,7 @@ static _Noreturn void child_main(const struct host_plan *h, enum pl_kind kind)
 	if (kind == KIND_THREAD)
 		host_main(h);
 	fill_env(&env, h->id[0], h->chan[0]);
-	place_actor(h->id[0], c->actor[h->id[0]].place);
+	pl_place_actor(h->id[0], c->actor[h->id[0]].place);
 	if (kind == KIND_EXEC) {
 		close_objects();
 		pl_actor_become(&env);
@@ -228,6 +213,8 @@ static int start(struct host_plan *h)
 		atomic_store(&c->shared->slot[h->id[i]].phase, PHASE_NONE);
 		atomic_store(&c->shared->slot[h->id[i]].in_op, 0);
 		atomic_store(&c->shared->slot[h->id[i]].tid, 0);
+		atomic_store(&c->shared->slot[h->id[i]].heard, 0);
+		c->actor[h->id[i]].told = 0;
 	}
 	pid = fork();
 	if (pid == 0) {
@@ -282,14 +269,6 @@ static int parse_kind(const char *s, enum pl_kind *ret)
 	return -EINVAL;
 }
 
-static int parse_place(const char *s, enum pl_place *ret)
-{
-	*ret = s && !strcmp(s, "same")	   ? PLACE_SAME
-	       : s && !strcmp(s, "spread") ? PLACE_SPREAD
-					   : PLACE_FREE;
-	return *ret != PLACE_FREE || !s || !strcmp(s, "free") ? 0 : -EINVAL;
-}
-
 static int make(unsigned n, enum pl_kind kind, enum pl_place place, unsigned *ret_first)
 {
 	struct host_plan h = { 0 };
@@ -313,6 +292,19 @@ static int make(unsigned n, enum pl_kind kind, enum pl_place place, unsigned *re
 		r = start(&one);
 	}
 	return r;
+}
+
+/* Objects that each actor opens for itself are open when the request is answered. */
+static void await_views(unsigned first)
+{
+	bool any = false;
+	unsigned i;
+
+	for (i = 1; i <= PL_HANDLES_MAX; i++)
+		any |= c->handle[i].used && !c->handle[i].local &&
+		       pl_caps_of(c->drv, &c->handle[i].obj) & PL_EACH;
+	for (i = first; any && i < c->nactors; i++)
+		pl_actor_await(i);
 }
 
 static void unmake(unsigned first)
@@ -340,7 +332,7 @@ void pl_req_actor(int64_t id, json_t *req)
 		n = 1;
 	if (parse_kind(json_string_value(json_object_get(req, "kind")), &kind) < 0)
 		return pl_reply_err(id, "usage", true, NULL, "kind is process, thread or exec");
-	if (parse_place(json_string_value(json_object_get(req, "place")), &place) < 0)
+	if (pl_place_parse(json_string_value(json_object_get(req, "place")), &place) < 0)
 		return pl_reply_err(id, "usage", true, NULL, "place is free, same or spread");
 	if (pl_round_busy())
 		return pl_reply_err(id, "usage", true, NULL, "a run is under way");
@@ -362,6 +354,7 @@ void pl_req_actor(int64_t id, json_t *req)
 				pl_limit_of(-r) ? pl_limit_of(-r) : "processes"),
 			"cannot start actors: %s", strerror(-r));
 	}
+	await_views(first);
 	ids = json_array(), pids = json_array();
 	for (i = first; i < c->nactors; i++) {
 		(void)json_array_append_new(ids, json_integer(i));

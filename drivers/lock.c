@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fcntl_locking(2), flock(2): a lock on a file. Record locks belong to a process, and any close of
+ * the file gives them up; OFD locks and flock belong to an open file description. A death releases
+ * all of them, and nobody is told.
+ *
+ * The file holds a counter that owners alone touch, in a mapping: acquiring reads it, releasing
+ * adds one. Two owners at once lose an update.
+ */
+#include "driver.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { RECORD, OFD, FLOCK };
+enum { SHARED = 1 };
+
+struct guarded {
+	volatile uint64_t count, twin; /* equal whenever nobody is inside */
+};
+
+static long lock_open(struct pl_obj *o, const struct pl_args *a)
+{
+	char path[PL_PATH_MAX];
+	void *mem;
+
+	o->fd[0] = open(pl_path(o->name, path),
+		O_RDWR | O_CLOEXEC | (o->create ? O_CREAT | O_EXCL : 0), 0600);
+	if (o->fd[0] < 0 || (o->create && ftruncate(o->fd[0], sizeof(struct guarded)) < 0))
+		return -1;
+	mem = mmap(NULL, sizeof(struct guarded), PROT_READ | PROT_WRITE, MAP_SHARED, o->fd[0], 0);
+	if (mem == MAP_FAILED)
+		return -1;
+	o->local = mem, o->local_len = sizeof(struct guarded);
+	return 0;
+}
+
+static void lock_close(struct pl_obj *o)
+{
+	(void)munmap(o->local, o->local_len);
+}
+
+static int lock_unlink(const char *name)
+{
+	char path[PL_PATH_MAX];
+
+	return unlink(pl_path(name, path));
+}
+
+/* type: F_RDLCK, F_WRLCK or F_UNLCK, on bytes [start, start + len) */
+static long take_lock(struct pl_obj *o, const struct pl_args *a, short type, int wait)
+{
+	struct flock l = { .l_type = type, .l_start = a->v[1], .l_len = a->v[2] };
+
+	if (o->variant == FLOCK)
+		return flock(a->fd, (type == F_WRLCK	      ? LOCK_EX
+					    : type == F_RDLCK ? LOCK_SH
+							      : LOCK_UN) |
+					    (wait ? 0 : LOCK_NB));
+	if (o->variant == OFD)
+		return fcntl(a->fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &l);
+	return fcntl(a->fd, wait ? F_SETLKW : F_SETLK, &l);
+}
+
+static long entered(struct pl_obj *o, struct pl_result *r, long rc)
+{
+	struct guarded *g = o->local;
+
+	if (rc == 0 && g) {
+		r->tag = g->count;
+		r->out[0] = g->count != g->twin; /* torn: somebody else is inside */
+	}
+	return rc;
+}
+
+static long op_lock(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return entered(o, r, take_lock(o, a, a->v[0] == SHARED ? F_RDLCK : F_WRLCK, 1));
+}
+
+static long op_trylock(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return entered(o, r, take_lock(o, a, a->v[0] == SHARED ? F_RDLCK : F_WRLCK, 0));
+}
+
+static long op_unlock(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	struct guarded *g = o->local;
+
+	if (a->v[0] && g) {
+		uint64_t n = g->count + 1;
+
+		g->count = n;
+		g->twin = n;
+	}
+	return take_lock(o, a, F_UNLCK, 0);
+}
+
+/* Who is in the way of a lock: type 2 (F_UNLCK) means nobody. */
+static long op_getlk(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	struct flock l = { .l_type = a->v[0] == SHARED ? F_RDLCK : F_WRLCK,
+		.l_start = a->v[1],
+		.l_len = a->v[2] };
+	long rc = fcntl(a->fd, o->variant == OFD ? F_OFD_GETLK : F_GETLK, &l);
+
+	r->out[0] = l.l_type == F_UNLCK ? 2 : l.l_type == F_RDLCK, r->out[1] = l.l_pid;
+	r->out[2] = l.l_start, r->out[3] = l.l_len;
+	return rc;
+}
+
+/* The file once more: a description of its own. */
+static long op_open(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	char path[PL_PATH_MAX];
+
+	return open(pl_path(o->name, path), (int)a->v[0] | O_CLOEXEC);
+}
+
+/* A child of this process, which tries to lock what its parent holds: what it was told. */
+#define CAPS (PL_LOCK | PL_NAMES | PL_BLOCKING | PL_NONBLOCK | PL_EACH | PL_FREED)
+
+static const struct pl_variant variants[] = {
+	[RECORD] = { "record", PL_MODEL_LOCK, CAPS },
+	[OFD] = { "ofd", PL_MODEL_LOCK, CAPS },
+	[FLOCK] = { "flock", PL_MODEL_LOCK, CAPS },
+	{ 0 },
+};
+
+#define RANGE                                                                                      \
+	{ "start", 0, INT64_MAX },                                                                 \
+	{                                                                                          \
+		"len", 0, INT64_MAX                                                                \
+	}
+#define KIND                                                                                       \
+	{                                                                                          \
+		{ "shared", 0, 1 }, RANGE                                                          \
+	}
+
+static const struct pl_op ops[] = {
+	{ "lock", op_lock, PL_ACQUIRE, PL_BLOCKS, KIND, { "torn" }, .weight = 8 },
+	{ "trylock", op_trylock, PL_ACQUIRE, 0, KIND, { "torn" }, .weight = 2 },
+	{ "unlock", op_unlock, PL_RELEASE, 0,
+		{ { "count", 0, 1, .lo = 1, .hi = 1, .def = 1 }, RANGE } },
+	{ "getlk", op_getlk, PL_OBSERVE, 0, KIND, { "type", "pid", "start", "len" } },
+	{ "open", op_open, PL_NONE, PL_NEWFD, { { "flags", 0, INT32_MAX, .def = O_RDWR } } },
+	{ 0 },
+};
+
+PL_DRIVER(lock, "file lock", variants, ops, .open = lock_open, .close = lock_close,
+	.unlink = lock_unlink)
