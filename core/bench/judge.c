@@ -32,7 +32,7 @@ struct world {
 	struct queued q[DEPTH];
 	int depth;
 	uint64_t count; /* lock */
-	uint64_t value; /* register */
+	uint64_t value; /* register, counter */
 };
 
 static uint64_t roll(struct world *w, uint64_t below)
@@ -114,7 +114,25 @@ static void touch(struct world *w, int who)
 	r->token = w->value = pl_token((unsigned)who, 0, ++w->number[who]);
 }
 
-/* An actor whose last operation has ended takes its turn. A stream has one reader: its order is exact. */
+/* A post, a wait that may find nothing, or a look at the value. A sum is put in parts and taken whole. */
+static void count(struct world *w, int who, bool puts)
+{
+	bool sum = w->model == PL_MODEL_SUM, looks = !sum && roll(w, 20) == 0;
+	struct pl_rec *r = add(w, who, looks ? 4 : puts ? 0 : 1);
+	uint64_t k = sum && !puts ? w->value : sum ? 1 + roll(w, 3) : 1;
+
+	r->aux = looks ? w->value : k;
+	if (looks)
+		return;
+	if (puts)
+		w->value += k;
+	else if (w->value == 0)
+		r->state = PL_FAIL, r->err = EAGAIN, r->ret = -1, r->aux = 1;
+	else
+		w->value -= k;
+}
+
+/* An actor whose last operation has ended takes its turn. A stream has one reader: its order is exact. So has a sum. */
 static void turn(struct world *w)
 {
 	int who = (int)roll(w, (uint64_t)w->actors);
@@ -129,6 +147,8 @@ static void turn(struct world *w)
 		section(w, who);
 	else if (w->model == PL_MODEL_REGISTER)
 		touch(w, who);
+	else if (w->model == PL_MODEL_COUNTER || w->model == PL_MODEL_SUM)
+		count(w, who, w->model == PL_MODEL_SUM ? who != 1 : puts && w->value < DEPTH);
 	else if (puts && w->depth < DEPTH)
 		put(w, who);
 	else if (!puts && w->depth > 0)
@@ -156,6 +176,8 @@ static bool allocate(struct world *w)
 		h->flags = i < w->actors ? 0 : PL_HIST_ENDED;
 		h->capacity = w->model == PL_MODEL_PRIORITY ? DEPTH : 0;
 	}
+	*w->rec[w->actors] = (struct pl_rec){ .op = PL_OP_LEVEL, .state = PL_INFO };
+	w->n[w->actors] = 1;
 	return true;
 }
 
@@ -208,7 +230,8 @@ int main(int argc, char **argv)
 		double reach;
 	} row[] = { { PL_MODEL_FIFO, "fifo", 10 }, { PL_MODEL_PRIORITY, "priority", 5 },
 		{ PL_MODEL_LOCK, "lock", 5 }, { PL_MODEL_STREAM, "stream", 5 },
-		{ PL_MODEL_REGISTER, "register", 5 }, { PL_MODEL_NONE, "(counting)", 10 } };
+		{ PL_MODEL_REGISTER, "register", 5 }, { PL_MODEL_COUNTER, "counter", 5 },
+		{ PL_MODEL_SUM, "sum", 5 }, { PL_MODEL_NONE, "(counting)", 10 } };
 	static const uint64_t sizes[] = { 100000, 1000000 };
 	static const int actors[] = { 4, 16 };
 	int bad = 0;

@@ -136,45 +136,69 @@ static bool lock_is_free(const struct pl_case *c, int64_t at)
 	return true;
 }
 
-/* A waiter that the unlocker has woken may be killed before it takes the lock, and if the lock is taken past it in
- * the meantime nobody is woken again: seen with glibc 2.36 on Linux 6.18, robust mutexes included. No standard says
- * what becomes of the wake-up of a killed waiter, so that is no violation here. The kernel's own locks have none to
- * lose. */
+/* A waiter that has been woken may be killed before it takes the lock, or its token, and if that is taken past it in
+ * the meantime nobody is woken again: seen with glibc 2.36 on Linux 6.18, robust mutexes included. Who is killed in a
+ * sem_post may have raised the number and woken nobody. No standard says what becomes of the wake-up of the killed, so
+ * that is no violation here. The kernel's own have none to lose. */
 static bool died_waiting(const struct pl_case *c, int64_t at)
 {
 	for (int i = 0; i < c->nactors && !(c->head->caps & PL_FREED); i++) {
 		const struct pl_actor *a = &c->actor[i];
 		uint64_t last = a->n;
+		enum pl_role role;
 
 		while (last > 0 && a->rec[last - 1].state == PL_MORE)
 			last--;
-		if (a->dead && a->t_kill <= at && last > 0 &&
-			a->rec[last - 1].state == PL_INVOKED &&
-			pl_role_of(a->head, &a->rec[last - 1]) == PL_ACQUIRE)
+		if (!a->dead || a->t_kill > at || last == 0 || a->rec[last - 1].state != PL_INVOKED)
+			continue;
+		role = pl_role_of(a->head, &a->rec[last - 1]);
+		if (role == PL_ACQUIRE || ((role == PL_PUT || role == PL_TAKE) &&
+						  a->head->op[a->rec[last - 1].op].how & PL_USER))
 			return true;
 	}
 	return false;
 }
 
+/* How much of it the sleeper waits for; 0: for nothing that its level tells of. */
+static uint64_t needed(const struct pl_case *c, int who, const struct pl_rec *r, enum pl_role role)
+{
+	switch (c->head->model) {
+	case PL_MODEL_COUNTER:
+		return r->aux ? r->aux : 1;
+	case PL_MODEL_SUM:
+		return role == PL_PUT && r->aux ? r->aux : 1;
+	case PL_MODEL_STREAM:
+		return role == PL_PUT ? r->len : r->len > 0;
+	case PL_MODEL_LOCK:
+	case PL_MODEL_NONE:
+	case PL_MODEL_REGISTER:
+		return 0;
+	default:
+		return role == PL_PUT || r->len > 0 || pl_moves_number(c->actor[who].head, r);
+	}
+}
+
 static bool enabled(const struct pl_case *c, int who, const struct pl_rec *r, enum pl_role role,
 	const struct pl_rec *level, const struct pl_rec *asleep, char *why, size_t size)
 {
-	uint64_t need = c->head->model == PL_MODEL_STREAM ? r->len : 1;
+	uint64_t need = needed(c, who, r, role);
 
 	if (role == PL_ACQUIRE) {
 		snprintf(why, size, "nobody could hold the lock");
 		return c->head->model == PL_MODEL_LOCK && !died_waiting(c, asleep->t_invoke) &&
 		       lock_is_free(c, asleep->t_invoke);
 	}
-	if (!level || c->head->model == PL_MODEL_LOCK || c->head->model == PL_MODEL_NONE ||
-		c->head->model == PL_MODEL_REGISTER)
+	if (!level || level->t_invoke <
+			      r->t_invoke) /* what was there when the round began is no matter */
+		return false;
+	if (need == 0 || died_waiting(c, asleep->t_invoke))
 		return false;
 	if (role == PL_TAKE) {
 		snprintf(why, size, "%lld could be taken", (long long)level->ret);
-		return level->ret > 0 && (r->len > 0 || pl_moves_number(c->actor[who].head, r));
+		return level->ret > 0 && (uint64_t)level->ret >= need;
 	}
 	snprintf(why, size, "there was room for %llu", (unsigned long long)level->aux);
-	return role == PL_PUT && level->aux >= need && need > 0;
+	return role == PL_PUT && level->aux >= need;
 }
 
 void pl_check_liveness(struct pl_case *c)

@@ -161,6 +161,8 @@ static enum next put_unit(struct pl_worker *w, const struct pl_op *op, const int
 		a->buf = base + off, a->len = total - off;
 		set_deadline(op, a, v);
 		ret = perform(w, op, a, &r, token, aux);
+		if (!w->stream)
+			w->rec[w->n - 1].aux = r.tag;
 		settle(&w->rec[w->n - 1], ret);
 		if (ret >= 0) {
 			off += (size_t)ret;

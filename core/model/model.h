@@ -27,13 +27,13 @@ struct pl_model_op {
 	enum pl_result_kind result;
 	int actor, err;
 	uint64_t value; /* the payload's token; ACQUIRE: the guarded counter as found */
-	uint64_t tag;	/* the priority; UPDATE: the value found */
+	uint64_t tag;	/* the priority; COUNTER, SUM: how many; UPDATE: the value found */
 };
 
 struct pl_model_config {
 	uint64_t capacity; /* 0: no bound is known */
 	bool robust;
-	uint64_t before; /* REGISTER: the value of before the first operation */
+	uint64_t before; /* REGISTER, COUNTER, SUM: the value of before the first operation */
 };
 
 struct pl_model_state {
@@ -47,7 +47,7 @@ struct pl_model_state {
 	int owner, depth;  /* owner -1: free */
 	bool inconsistent; /* the owner died; until it is repaired */
 	bool lost;	   /* released inconsistent: nobody will ever own it */
-	uint64_t count;	   /* the guarded counter is at least this */
+	uint64_t count;	   /* the guarded counter is at least this; a counter's value */
 };
 
 struct pl_reference {
@@ -61,6 +61,6 @@ struct pl_reference {
 };
 
 extern const struct pl_reference pl_reference_fifo, pl_reference_priority, pl_reference_lock,
-	pl_reference_register;
+	pl_reference_register, pl_reference_counter, pl_reference_sum;
 
 #endif

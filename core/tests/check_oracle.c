@@ -136,9 +136,11 @@ static bool stored(const struct round *b, uint64_t token)
 	return false;
 }
 
-/* A register's value of before the round: one that was found and never stored. */
+/* A counter's value of before the round, as control read it; a register's: one that was found and never stored. */
 static uint64_t before(const struct round *b)
 {
+	if (b->n[b->nactors] > 0 && b->rec[b->nactors][0].op == PL_OP_LEVEL)
+		return (uint64_t)b->rec[b->nactors][0].ret;
 	for (int i = 0; i < b->nactors; i++)
 		for (uint32_t k = 0; k < b->n[i]; k++) {
 			const struct pl_rec *r = &b->rec[i][k];
@@ -160,6 +162,10 @@ static const struct pl_reference *reference(enum pl_model model)
 		return &pl_reference_priority;
 	case PL_MODEL_REGISTER:
 		return &pl_reference_register;
+	case PL_MODEL_COUNTER:
+		return &pl_reference_counter;
+	case PL_MODEL_SUM:
+		return &pl_reference_sum;
 	default:
 		return &pl_reference_lock;
 	}
