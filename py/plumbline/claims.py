@@ -7,7 +7,7 @@ from typing import Any
 
 from .outcomes import OUTCOMES, Record, column
 from .runfolder import RunFolder
-from .stress import hang_words
+from .stress import VIOLATIONS, hang_words
 
 UNDER_LOAD = "stress::under_load"  # what stands for a test in a record of the engine's
 # What the engine may find beyond any clause.
@@ -84,27 +84,42 @@ def _kinds(stress: dict[str, Any]) -> list[dict[str, Any]]:
 def _under_loads(run: dict[str, Any], kinds: list[dict[str, Any]]) -> list[Record]:
     """One record a clause and kind whose rounds were judged under load, then what is no clause's."""
     bad: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for v in _dicts(run.get("violations")):
-        if v.get("where") == "stress":
-            key = v.get("clause") or v.get("rule") or "?", column(v.get("mechanism", ""), v.get("variant", ""))
-            bad.setdefault(key, []).append(v)
-    named = {label for _, label in bad}
-    judged = {k["label"]: k.get("judged", 0) for k in kinds}
+    found = [v for v in _dicts(run.get("violations")) if v.get("where") == "stress"]
+    for v in found:
+        key = v.get("clause") or v.get("rule") or "?", column(v.get("mechanism", ""), v.get("variant", ""))
+        bad.setdefault(key, []).append(v)
+    stress = run.get("stress") or {}
+    judged, skips = {k["label"]: k.get("judged", 0) for k in kinds}, _skips(stress, kinds)
     out = []
     for where, clauses in (run.get("rules") or {}).items():
         mech, _, variant = where.partition("/")
         label = column(mech, variant)
-        for c in clauses if judged.get(label) or judged.get(where) else ():
+        for c in clauses if judged.get(label) else ():
             out.append(_record(c["id"], mech, variant or mech, bad.pop((c["id"], label), []), c))
+        for c in clauses if not judged.get(label) and label in skips else ():
+            out.append(_skipped(_record(c["id"], mech, variant or mech, [], c), skips[label]))
     out += [_record(c, v[0].get("mechanism", ""), v[0].get("variant", ""), v, v[0]) for (c, _), v in bad.items()]
-    stress = run.get("stress") or {}
     out += [_of_the_run("HANG", "violated", h, hang_words(h), str(h.get("kind", ""))) for h in _dicts(run.get("hangs"))]
     out += [_of_the_run("DRIVER", "broken", b, str(b.get("why", ""))) for b in _dicts(stress.get("broken"))]
     out += [
         _of_the_run("RESIDUE", "broken", r, f"{r.get('kind', '')} {r.get('name', '')} was left behind")
         for r in _dicts(run.get("residue"))
     ]
-    return out + [_untold(k) for k in kinds if k.get("violated") and k["label"] not in named]
+    return out + _untold(kinds, found, bool(stress.get("shortened")) or len(found) >= VIOLATIONS)
+
+
+def _skips(stress: dict[str, Any], kinds: list[dict[str, Any]]) -> dict[str, str]:
+    """Why a kind did not run, by label."""
+    out = {
+        column(str(s.get("mechanism", "")), str(s.get("variant") or "")): str(s.get("why") or s.get("reason") or "")
+        for s in _dicts(stress.get("skips"))
+    }
+    return out | {k["label"]: str(k["skipped"]) for k in kinds if k.get("skipped")}
+
+
+def _skipped(r: Record, why: str) -> Record:
+    r.outcome, r.reason = "skipped", why
+    return r
 
 
 def _record(clause: str, mech: str, variant: str, found: list[dict[str, Any]], about: dict[str, Any]) -> Record:
@@ -125,8 +140,16 @@ def _of_the_run(name: str, outcome: str, about: dict[str, Any], reason: str, rul
     return Record(name, variant, mech, outcome, UNDER_LOAD, reason, text=OF_THE_RUN[name], rule=rule)
 
 
-def _untold(kind: dict[str, Any]) -> Record:
-    """Violated rounds of a kind of which the engine's list, cut on a full disk or when too long, names none."""
-    mech, _, variant = kind["label"].partition("/")
-    reason = f"{kind['violated']} of {kind.get('judged', '?')} rounds contradict their model; none is in the list"
-    return Record("ROUNDS", variant or mech, mech, "violated", UNDER_LOAD, reason, text=OF_THE_RUN["ROUNDS"])
+def _untold(kinds: list[dict[str, Any]], found: list[dict[str, Any]], is_cut: bool) -> list[Record]:
+    """Kinds with more violated rounds than the engine's list, cut on a full disk or when too long, names."""
+    out = []
+    for k in kinds:
+        mech, _, variant = k["label"].partition("/")
+        named = sum(column(v.get("mechanism", ""), v.get("variant", "")) == k["label"] for v in found)
+        rounds = k.get("violated") or 0
+        if rounds and (not named or is_cut and rounds > named):
+            reason = f"{rounds} of {k.get('judged', '?')} rounds contradict their model; the list names {named}"
+            outcome = "unknown" if named else "violated"
+            about = OF_THE_RUN["ROUNDS"]
+            out.append(Record("ROUNDS", variant or mech, mech, outcome, UNDER_LOAD, reason, text=about))
+    return out

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -188,9 +189,12 @@ def _check(path: str, text: str, entries: list[Expectation], p: Plan) -> None:
 
 
 def _write(path: Path, text: str) -> None:
+    path = path.resolve()  # a link stays one
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")
+        if path.exists():
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
     except OSError as e:
         temporary.unlink(missing_ok=True)

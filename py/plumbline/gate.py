@@ -26,6 +26,7 @@ _WORD = {
     EXIT_NOTHING: "nothing",
     EXIT_UNKNOWN: "inconclusive",
 }
+_MEANS = {"violated": "so known to the gate from now on", "unknown": "so the gate stays shut until they are judged"}
 _NAMES = 6  # in one line
 _CUT = 160
 
@@ -41,7 +42,11 @@ def command(out: Out, a: argparse.Namespace) -> int:
     if a.json is not None:
         print(json.dumps(gateforms.as_json(v), ensure_ascii=False))
     show(out, v, max(0, a.show))
-    _outputs(out, a, v)
+    try:
+        _outputs(out, a, v)
+    except Trouble as e:  # a verdict is not lost with its file
+        out.warn(f"plumbline: {e}")
+        return c.exit if c.exit == EXIT_VIOLATED else EXIT_BROKEN
     return c.exit
 
 
@@ -71,6 +76,9 @@ def _write(out: Out, a: argparse.Namespace) -> int:
     snapshot.write_baseline(a.write_baseline, s)
     tally = ", ".join(f"{n} {o}" for o in OUTCOMES if (n := sum(f.outcome == o for f in s.facts.values())))
     out.say(f"baseline {a.write_baseline}: {plural(len(s.facts), 'claim')} of {s.name}: {tally}")
+    for word in ("violated", "unknown"):
+        if names := [f"{k.clause} ({k.where})" for k, f in s.facts.items() if f.outcome == word]:
+            out.say(f"{word} in it, {_MEANS[word]}: {_some(names)}")
     if a.json is not None:
         print(json.dumps({"baseline": a.write_baseline, "claims": len(s.facts), "run": s.name}))
     return EXIT_HELD
@@ -88,14 +96,22 @@ def sentence(c: Comparison) -> str:
     parts += [f"{n} {word}" for word in ("broken", "unknown") if (n := len(c.of(word)))]
     parts += [why for _, why in c.trouble] if not parts else []
     why = "; ".join(parts)
-    held = sum(f.outcome == "held" for f in c.base.facts.values())
     return {
-        EXIT_HELD: f"Passed: {plural(held, 'claim')} held before, and all of that still holds.",
+        EXIT_HELD: f"Passed: {_passed(c)}.",
         EXIT_VIOLATED: f"Blocked: {why}.",
         EXIT_BROKEN: f"Broken: the harness or its surroundings failed: {why}.",
         EXIT_UNKNOWN: f"Inconclusive: {why}.",
         EXIT_NOTHING: "Nothing to judge: the candidate has tried nothing.",
     }[c.exit]
+
+
+def _passed(c: Comparison) -> str:
+    held = [x for x in c.changes if x.before == "held"]
+    fewer = [x for x in held if x.after != "held"]
+    before = f"{plural(len(held), 'claim')} held before"
+    if not fewer:
+        return before + ", and all of that still holds"
+    return before + f": {len(held) - len(fewer)} still hold, {len(fewer)} excused or advisory"
 
 
 def show(out: Out, v: "gateforms.View", shown: int) -> None:
@@ -145,7 +161,10 @@ def _by_note(changes: list[Change]) -> dict[str, list[Change]]:
 
 
 def _names(changes: list[Change]) -> str:
-    names = [f"{c.key.clause} ({c.key.where})" for c in changes]
+    return _some([f"{c.key.clause} ({c.key.where})" for c in changes])
+
+
+def _some(names: list[str]) -> str:
     return ", ".join(names[:_NAMES]) + (f" and {len(names) - _NAMES} more" if len(names) > _NAMES else "")
 
 

@@ -18,19 +18,29 @@ def command(out: Out, a: argparse.Namespace) -> int:
         out.say("no run is kept here; --out DIR says where results are")
         return EXIT_HELD
     rows = [
-        [r["run"], _when(r), r["command"], mark(r["verdict"] or ""), *(str(r[o] or "") for o in OUTCOMES)]
-        + [f"{r['seconds'] or 0:.0f} s", r["kernel"] or "", _target(r)]
+        [
+            r["run"],
+            _when(r),
+            r["command"] or "",
+            mark(r["verdict"] or ""),
+            _tally(r),
+            f"{r['seconds'] or 0:.0f} s",
+            _on(r),
+        ]
         for r in runs[-a.last :]
     ]
-    columns = ["run", "started (UTC)", "command", "verdict", *OUTCOMES, "took", "kernel", "target"]
-    out.table(columns, rows, right=range(4, 10))
+    out.table(["run", "started (UTC)", "command", "verdict", "claims", "took", "on"], rows, right=(5,), cut=True)
     return EXIT_HELD
+
+
+def _tally(r: dict) -> str:
+    return ", ".join(f"{r[o]} {o}" for o in OUTCOMES if r[o])
 
 
 def _when(r: dict) -> str:
     return str(r["started"] or "")[:16].replace("T", " ")
 
 
-def _target(r: dict) -> str:
-    text = str(r["target"] or "") + ("" if r["there"] else "; folder gone")
-    return text if len(text) <= 60 else "…" + text[-59:]
+def _on(r: dict) -> str:
+    text = ", ".join(filter(None, ("" if r["there"] else "folder gone", r["target"], r["kernel"])))
+    return text if len(text) <= 80 else text[:79] + "…"

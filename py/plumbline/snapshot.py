@@ -86,7 +86,8 @@ def of_told(told: list[tuple[str, claims.Told]]) -> Snapshot:
             s.facts[Key(layer, place, clause)] = _fact(cell)
     for name, t in told:
         s.catalogue = max(s.catalogue, _int(t.run.get("catalogue")))
-        s.trouble += [(outcome, f"run {name}: {why}") for outcome, why in _trouble(t)]
+        found = list(_trouble(t)) or list(_unaccounted(t))
+        s.trouble += [(outcome, f"run {name}: {why}") for outcome, why in found]
         s.news += [str(n) for n in t.run.get("news") or ()]
         s.kinds |= {k["label"]: k for k in t.kinds}
     run, env = (told[0][1].run, told[0][1].env) if told else ({}, {})
@@ -118,6 +119,13 @@ def _trouble(t: claims.Told) -> Iterable[tuple[str, str]]:
         yield "unknown", f"stress: {t.stress.get('why') or 'no verdict'}"
     if t.run.get("verdict") == "interrupted" or engine == 130:
         yield "unknown", "it was interrupted: what had not run by then is missing"
+
+
+def _unaccounted(t: claims.Told) -> Iterable[tuple[str, str]]:
+    """A verdict that no claim explains: whatever it is about is not green."""
+    word = str(t.run.get("verdict", ""))
+    if word in ("violated", "broken", "unknown") and not any(r.outcome == word for r in t.records + t.under_load):
+        yield "unknown" if word == "unknown" else "broken", f"its verdict is {word}, and no claim of it is"
 
 
 # the stored form

@@ -26,7 +26,7 @@ from .tether import tied
 FOLDER = "stress"
 _VERDICT = {0: "held", 1: "violated", 3: "broken", 4: "skipped", 5: "unknown", 130: "interrupted"}
 _PATIENCE_S = 60.0  # the engine may be silent so long: its own waits all have shorter deadlines
-_VIOLATIONS = 100  # of one kind that a run keeps
+VIOLATIONS = 100  # of one kind that a run keeps
 
 
 @dataclass
@@ -248,7 +248,7 @@ def hang_words(h: dict[str, Any]) -> str:
 def violations(s: Stress, known: Catalogue) -> list[dict[str, Any]]:
     """The engine's violations with their clause, one an instance and rule."""
     out = []
-    for v in (s.summary.get("violations") or [])[:_VIOLATIONS]:
+    for v in (s.summary.get("violations") or [])[:VIOLATIONS]:
         if not isinstance(v, dict):
             continue
         mech, variant = str(v.get("mechanism", "")), str(v.get("variant") or v.get("mechanism", ""))

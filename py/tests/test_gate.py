@@ -312,6 +312,13 @@ def test_what_is_not_whole_is_no_baseline(gate, results, tmp_path, conform, more
     assert code == 3 and words in err and not (tmp_path / "b.toml").exists()
 
 
+def test_a_violation_outweighs_a_file_that_cannot_be_written(gate, results):
+    results("r1", GOOD)
+    results("r2", {**GOOD, "mq": {"A-1": "violated", "A-2": "held"}})
+    code, out, err = gate("r1", "r2", "--junit", "no/such/j.xml")
+    assert code == 1 and out.startswith("Blocked") and "cannot write" in err
+
+
 def test_a_missing_summary_folder_does_not_lose_the_verdict(gate, results):
     results("r1", GOOD)
     code, out, err = gate("r1", "r1", "--github-summary", "no/such/folder/s.md")
@@ -321,3 +328,54 @@ def test_a_missing_summary_folder_does_not_lose_the_verdict(gate, results):
 def test_a_baseline_file_is_never_taken_for_a_run(results):
     with pytest.raises(Trouble):
         snapshot.of_baseline("/nonexistent")
+
+
+def test_a_kind_that_was_skipped_under_load_says_why_it_is_no_longer_held(gate, results):
+    results("r1", {}, LOAD_OK)
+    skips = [{"mechanism": "mq", "variant": "mq", "why": "fs.mqueue.queues_max is 1, 12 are needed"}]
+    f = results("r2", {}, LOAD_OK)
+    run = f.read_json("run.json")
+    run["stress"] |= {"skips": skips}
+    run["stress"]["per_mech"]["mq/mq"] = {"judged": 0}
+    f.write_json("run.json", run)
+    code, out, _ = gate("r1", "r2")
+    assert code == 1 and "held → skipped A-1 mq under load" in out and "queues_max is 1" in out
+
+
+def test_a_list_that_was_cut_may_hide_something_new(gate, results):
+    results("r1", {}, {"mq": {"A-1": "VORD", "A-3": ""}})
+    f = results("r2", {}, {"mq": {"A-1": "VORD", "A-3": ""}})
+    assert gate("r1", "r2")[0] == 0
+    run = f.read_json("run.json")
+    run["stress"]["per_mech"]["mq/mq"]["violated"] = 70
+    run["stress"]["shortened"] = True
+    f.write_json("run.json", run)
+    code, out, _ = gate("r1", "r2")
+    assert code == 5 and "unknown ROUNDS mq under load" in out and "the list names 1" in out
+
+
+@pytest.mark.parametrize("word, code", [("violated", 3), ("broken", 3), ("unknown", 5)])
+def test_a_verdict_that_no_claim_explains_is_not_green(gate, results, word, code):
+    results("r1", GOOD)
+    results("r2", GOOD, verdict=word)
+    got, out, _ = gate("r1", "r2")
+    assert got == code and f"its verdict is {word}, and no claim of it is" in out
+
+
+def test_the_sentence_does_not_claim_what_is_excused(gate, results, tmp_path):
+    (tmp_path / "x.toml").write_text('[[expect]]\nclause = "A-1"\noutcome = "violated"\nreason = "known"\n')
+    results("r1", GOOD)
+    results("r2", {**GOOD, "mq": {"A-1": "violated", "A-2": "held"}})
+    code, out, _ = gate("r1", "r2", "--expect", "x.toml")
+    assert code == 0 and "Passed: 3 claims held before: 2 still hold, 1 excused or advisory." in out
+    assert "violated in it, so known to the gate from now on: A-1 (mq)" in gate("--write-baseline", "b", "r2")[1]
+
+
+def test_violated_rounds_that_no_list_names_are_never_known(gate, results):
+    for r in ("r1", "r2"):
+        f = results(r, {}, LOAD_OK)
+        run = f.read_json("run.json")
+        run["stress"]["per_mech"]["mq/mq"]["violated"] = 3
+        f.write_json("run.json", run)
+    code, out, _ = gate("r1", "r2")
+    assert code == 1 and "violated ROUNDS mq under load" in out
