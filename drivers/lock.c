@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { RECORD, OFD, FLOCK };
@@ -120,6 +121,19 @@ static long op_open(struct pl_obj *o, const struct pl_args *a, struct pl_result 
 }
 
 /* A child of this process, which tries to lock what its parent holds: what it was told. */
+/* A child that tries for itself to take what its parent may hold: what it was told. */
+static long op_fork(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(take_lock(o, a, F_WRLCK, 0) < 0 ? errno : 0);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return -1;
+	return pl_ret(WIFEXITED(status) ? WEXITSTATUS(status) : EINTR);
+}
+
 #define CAPS (PL_LOCK | PL_NAMES | PL_BLOCKING | PL_NONBLOCK | PL_EACH | PL_FREED)
 
 static const struct pl_variant variants[] = {
@@ -145,6 +159,7 @@ static const struct pl_op ops[] = {
 	{ "unlock", op_unlock, PL_RELEASE, 0,
 		{ { "count", 0, 1, .lo = 1, .hi = 1, .def = 1 }, RANGE } },
 	{ "getlk", op_getlk, PL_OBSERVE, 0, KIND, { "type", "pid", "start", "len" } },
+	{ "fork", op_fork, PL_NONE, 0, KIND },
 	{ "open", op_open, PL_NONE, PL_NEWFD, { { "flags", 0, INT32_MAX, .def = O_RDWR } } },
 	{ 0 },
 };

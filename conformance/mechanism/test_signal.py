@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""Stories of signals: real-time ones queue, standard ones merge; who is told what, and what a death changes.
+
+Source: signal(7), sigqueue(3), sigwaitinfo(2), signalfd(2), and the clauses named at each test.
+"""
+import pytest
+
+from suite.subject import OBJECT, fails, said
+from suite.transfer import interrupted, kill_through_rounds
+
+clause = pytest.mark.clause
+SI_USER, SI_QUEUE = 0, -1
+
+
+def take(d, actor, **kw):
+    """What is pending, without waiting: a result, or EAGAIN."""
+    return d.call(actor, "sigtimedwait", timeout_ns=0, **kw)
+
+
+def all_pending(d, actor):
+    found = []
+    while (r := take(d, actor)).errno is None:
+        found.append(r)
+    fails(r, "EAGAIN", "sigtimedwait with nothing pending")
+    return found
+
+
+def pid_of(d, actor):
+    return next(a["pid"] for a in d.status()["actors"] if a["id"] == actor)
+
+
+@clause("RTS-01", "RTS-02", "RTS-08", "SIG-02")
+def test_under_load(d):
+    """Four numbers, three senders, one receiver, judged whole."""
+    d.open()
+    d.actors(4)
+    d.judged(d.run(on=OBJECT, rounds=6, ops=300))
+
+
+@clause("RTS-11", "SIG-23")
+def test_though_actors_die(d):
+    d.open()
+    kill_through_rounds(d, d.actors(4))
+
+
+@clause("RTS-01")
+def test_each_comes_once_with_its_value(d):
+    d.open()
+    sender, receiver = d.actors(2)
+    sent = [d.do(sender, "sigqueue", to=receiver, signo=i % 2).token for i in range(12)]
+    got = all_pending(d, receiver)
+    assert [r.token for r in got] == sent[0::2] + sent[1::2], "values came in another order, or not all, or twice"
+    assert {r.out["code"] for r in got} == {SI_QUEUE}
+
+
+@clause("RTS-06")
+def test_kill_and_sigqueue_count_together(d):
+    d.open()
+    sender, receiver = d.actors(2)
+    for f in ("kill", "sigqueue", "kill", "sigqueue", "sigqueue"):
+        d.do(sender, f, to=receiver, signo=1)
+    codes = [r.out["code"] for r in all_pending(d, receiver)]
+    assert codes == [SI_USER, SI_QUEUE, SI_USER, SI_QUEUE, SI_QUEUE], f"five sends gave {codes}"
+
+
+@clause("SIG-02", "SFD-06")
+def test_standard_ones_merge_while_pending(d):
+    d.open()
+    sender, receiver = d.actors(2)
+    for turn in range(3):
+        for _ in range(turn + 1):
+            d.do(sender, "kill", to=receiver, signo=0)
+        assert len(all_pending(d, receiver)) == 1, f"{turn + 1} sends to one pending bit"
+
+
+@clause("SIG-12")
+def test_what_is_waited_for_runs_no_handler(d):
+    """The kit has a handler for SIGUSR1: it must stay silent."""
+    d.open()
+    sender, receiver = d.actors(2)
+    p = d.start(receiver, "sigtimedwait", timeout_ns=60_000_000_000)
+    d.asleep((receiver, p))
+    d.do(sender, "kill", to=receiver, signo=0)
+    r = d.finish(p, "sigtimedwait after the signal was sent")
+    assert r.errno is None and not d.signals(r), f"sigtimedwait gave {said(r)}, and a handler ran: {d.signals(r)}"
+
+
+@clause("SIG-24")
+def test_a_waiter_wakes_when_it_is_sent(d):
+    d.open()
+    sender, receiver = d.actors(2)
+    f = "read" if "poll" in d.about["caps"] else "sigwaitinfo"
+    for _ in range(3):
+        r, _ = d.must_wait(receiver, f, lambda: d.do(sender, "sigqueue", to=receiver, signo=2))
+        assert r.errno is None and r.tag == 2, f"{f} gave {said(r)}"
+
+
+@clause("SIG-16")
+def test_the_sender_is_named_truly(d):
+    d.open()
+    a, b, receiver = d.actors(3)
+    for sender in (a, b, a):
+        d.do(sender, "sigqueue", to=receiver, signo=3)
+        r = take(d, receiver)
+        assert r.out["pid"] == pid_of(d, sender), f"told of process {r.out['pid']}, sent by {pid_of(d, sender)}"
+
+
+@clause("RTS-11")
+@pytest.mark.parametrize("death", ["kill", "exit"])
+def test_what_the_dead_had_sent_arrives(d, death):
+    d.open()
+    sender, receiver = d.actors(2)
+    pid = pid_of(d, sender)
+    sent = [d.do(sender, "sigqueue", to=receiver, signo=1).token for _ in range(5)]
+    d.kill_actor(sender, death)
+    got = all_pending(d, receiver)
+    assert [r.token for r in got] == sent and {r.out["pid"] for r in got} == {pid}
+
+
+@clause("EIN-24")
+def test_a_handler_ends_a_wait_for_others(d):
+    d.open()
+    _, receiver = d.actors(2)
+    p = d.start(receiver, "sigtimedwait", timeout_ns=60_000_000_000)
+    fails(interrupted(d, receiver, p), "EINTR", "sigtimedwait with another signal caught in its wait")
+
+
+@clause("SFD-03")
+def test_signalfd_tells_all(d):
+    d.open(nonblock=1)
+    sender, receiver = d.actors(2)
+    sent = d.do(sender, "sigqueue", to=receiver, signo=2)
+    r = d.do(receiver, "read")
+    assert (r.tag, r.out["code"], r.out["pid"]) == (2, SI_QUEUE, pid_of(d, sender))
+    assert r.token == sent.token, "the value was altered"
+    fails(d.call(receiver, "read"), "EAGAIN", "a second read")
+
+
+@clause("SFD-07")
+def test_signalfd_polls_as_it_reads(d):
+    d.open(nonblock=1)
+    sender, receiver = d.actors(2)
+    for sends in (0, 1, 2):
+        for _ in range(sends):
+            d.do(sender, "sigqueue", to=receiver, signo=0)
+        while True:
+            ready = [d.do(receiver, f, events=1, timeout_ms=0).out["revents"] for f in ("poll", "select", "epoll")]
+            r = d.call(receiver, "read")
+            assert ready == [0 if r.errno else 1] * 3, f"poll, select and epoll say {ready}, read gives {said(r)}"
+            if r.errno:
+                break
