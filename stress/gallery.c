@@ -120,8 +120,10 @@ void gallery_start(struct driver *d)
 
 void gallery_hello(struct driver *d, const json_t *hello)
 {
-	if (!d->scene->ops)
-		d->scene->ops = json_incref(json_object_get(hello, "ops"));
+	if (d->scene->ops)
+		return;
+	d->scene->ops = json_incref(json_object_get(hello, "ops"));
+	d->scene->ends = json_incref(json_object_get(hello, "ends"));
 }
 
 /* The others of a split scene attach what the first one has made. */

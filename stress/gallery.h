@@ -55,9 +55,9 @@ struct scene {
 	const struct scene_row *row;
 	struct engine *e;
 	struct mix *mix;
-	unsigned from, n; /* its drivers */
-	json_t *ops;	  /* of their hello */
-	json_t *names;	  /* of the objects, by handle */
+	unsigned from, n;   /* its drivers */
+	json_t *ops, *ends; /* of their hello */
+	json_t *names;	    /* of the objects, by handle */
 	struct cast cast[SCENE_ACTORS];
 	struct step step[SCENE_STEPS];
 	unsigned nsteps, phase;

@@ -41,9 +41,18 @@ static enum role role_in(const struct scene *s, const char *f)
 }
 
 /* "a.w" is an end by name; without one the role decides, as in the kit. */
-static int end_of(const char *on, enum role role)
+static int end_of(const struct scene *s, const char *on, enum role role)
 {
-	return strchr(on, '.') ? -1 : role == ROLE_PUT;
+	const char *dot = strchr(on, '.');
+	const json_t *name;
+	size_t i;
+
+	json_array_foreach(s->ends, i, name)
+	{
+		if (dot && json_is_string(name) && strcmp(json_string_value(name), dot + 1) == 0)
+			return (int)i;
+	}
+	return json_array_size(s->ends) == 2 && role == ROLE_PUT;
 }
 
 static void add_wills(struct scene *s, struct graph *g)
@@ -58,7 +67,7 @@ static void add_wills(struct scene *s, struct graph *g)
 			continue;
 		memcpy(on, t->on, sizeof on);
 		on[strcspn(on, ".")] = 0;
-		graph_will(g, c->d->inst, c->id, on, end_of(t->on, role), role);
+		graph_will(g, c->d->inst, c->id, on, end_of(s, t->on, role), role);
 	}
 }
 

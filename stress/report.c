@@ -93,6 +93,7 @@ char *report_command(const struct engine *e, int only)
 
 void report_hang(struct driver *d, json_t *o, bool violated)
 {
+	(void)json_object_set_new(o, "violated", json_boolean(violated));
 	if (json_array_size(d->e->hangs) < VIOLATIONS_KEPT)
 		(void)json_array_append(d->e->hangs, o);
 	events_put(d->e, "hang", o);
@@ -209,7 +210,7 @@ static json_t *per_mech(struct engine *e, double seconds)
 {
 	json_t *all = json_object();
 
-	for (unsigned i = 0; i < e->cfg.nmix; i++) {
+	for (unsigned i = 0; i < e->cfg.nmix && !e->gallery; i++) {
 		struct mix *m = &e->cfg.mix[i];
 		char name[2 * NAME_MAX_];
 		json_t *o = tally_json(&m->tally, seconds);

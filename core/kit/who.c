@@ -192,12 +192,27 @@ static json_t *object(int handle)
 	return o;
 }
 
-/* The level as the waiter would find it: read at its end, with the arguments it shares with the
+/* What is taken comes out of descriptor 0 and what is put goes into 1, as the reading operation has
+ * it. Who waits at the other end of a socket pair sees it the other way round. */
+static struct pl_obj as_seen_from(const struct wait *w)
+{
+	struct pl_obj o = c->handle[w->handle].obj;
+
+	if (c->drv->ends[1] && w->end != (w->op->role == PL_PUT)) {
+		int fd = o.fd[0];
+
+		o.fd[0] = o.fd[1], o.fd[1] = fd;
+	}
+	return o;
+}
+
+/* The level as the waiter would find it: read from its end, with the arguments it shares with the
  * reading operation. False when there is no way to tell. */
 static bool level(const struct wait *w, struct pl_result *ret)
 {
 	struct pl_handle *h = &c->handle[w->handle];
-	struct pl_args a = { .fd = h->obj.fd[w->end] };
+	struct pl_obj o = as_seen_from(w);
+	struct pl_args a = { .fd = o.fd[0] };
 	const struct pl_op *op;
 	int i, k;
 
@@ -215,7 +230,7 @@ static bool level(const struct wait *w, struct pl_result *ret)
 			}
 	}
 	*ret = (struct pl_result){ 0 };
-	return op->call(&h->obj, &a, ret) >= 0;
+	return op->call(&o, &a, ret) >= 0;
 }
 
 /* What the waiter needs of the level, and whether a level can say that it is there: who asks for

@@ -103,6 +103,15 @@ def test_the_level_that_the_waiter_would_find(driver):
     assert objects["full"]["name"].endswith(".full") and objects["full"]["ends"] == 1
 
 
+def test_each_end_of_a_pair_has_a_level_of_its_own(driver):
+    d = driver("unix", 2)
+    d.open("p", variant="stream")
+    blocked(d, (0, "send", "p.a", {"size": 1000000}), (1, "recv", "p.a", {"size": 64}))
+    actors, objects = look(d)
+    assert (actors[0]["end"], actors[1]["end"], objects["p"]["ends"]) == (0, 0, 2)
+    assert actors[0]["room"] == 0 and actors[1]["amount"] == 0, "what went in at a does not come out there"
+
+
 def test_a_stopped_actor_is_not_asleep(driver):
     d = driver("mq", 2)
     blocked(d, (0, "receive", "o", {}))

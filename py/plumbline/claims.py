@@ -7,7 +7,7 @@ from typing import Any
 
 from .outcomes import OUTCOMES, Record, column
 from .runfolder import RunFolder
-from .stress import VIOLATIONS, hang_words
+from .stress import VIOLATIONS, accuses, hang_words
 
 UNDER_LOAD = "stress::under_load"  # what stands for a test in a record of the engine's
 # What the engine may find beyond any clause.
@@ -99,7 +99,8 @@ def _under_loads(run: dict[str, Any], kinds: list[dict[str, Any]]) -> list[Recor
         for c in clauses if not judged.get(label) and label in skips else ():
             out.append(_skipped(_record(c["id"], mech, variant or mech, [], c), skips[label]))
     out += [_record(c, v[0].get("mechanism", ""), v[0].get("variant", ""), v, v[0]) for (c, _), v in bad.items()]
-    out += [_of_the_run("HANG", "violated", h, hang_words(h), str(h.get("kind", ""))) for h in _dicts(run.get("hangs"))]
+    hangs = [h for h in _dicts(run.get("hangs")) if accuses(h)]
+    out += [_of_the_run("HANG", "violated", h, hang_words(h), str(h.get("kind", ""))) for h in hangs]
     out += [_of_the_run("DRIVER", "broken", b, str(b.get("why", ""))) for b in _dicts(stress.get("broken"))]
     out += [
         _of_the_run("RESIDUE", "broken", r, f"{r.get('kind', '')} {r.get('name', '')} was left behind")

@@ -23,7 +23,7 @@ from .outcomes import EXIT_BROKEN, VERDICT_EXIT, Record, Trouble, cells, counts,
 from .places import Places, program
 from .report import page
 from .runfolder import RunFolder, sweep, tidy
-from .stress import Stress
+from .stress import Stress, accuses
 from .target import Target
 
 SCHEMA = 1
@@ -217,7 +217,8 @@ class Job:
                 )
         for v in stress.violations(self.done_stress, self.known) if self.done_stress else ():
             x = expect.foreseen(self.expected, v["clause"], v["variant"]) if v["clause"] else None
-            replay = self._replay_stress() + (f" --only {v['instance']}" if isinstance(v.get("instance"), int) else "")
+            only = isinstance(v.get("instance"), int) and not getattr(self.args, "job", None)
+            replay = self._replay_stress() + (f" --only {v['instance']}" if only else "")
             out.append({**v, "expected": x.outcome if x else "", "note": x.words if x else "", "replay": replay})
         return out
 
@@ -272,7 +273,7 @@ class Job:
     @staticmethod
     def _stress_verdict(s: Stress, found: list[dict[str, Any]]) -> str:
         """The engine's word, unless all that it found was expected."""
-        if s.verdict != "violated" or not found or s.summary.get("hangs"):
+        if s.verdict != "violated" or not found or any(accuses(h) for h in s.summary.get("hangs") or []):
             return s.verdict
         return "violated" if any(v["expected"] != "violated" for v in found) else "held"
 

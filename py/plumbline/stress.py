@@ -220,8 +220,9 @@ def show(out: Out, s: Stress, found: list[dict[str, Any]]) -> None:
             f"VIOLATED {v['clause'] or v.get('rule')} {_name(v)} instance {v.get('instance')}: {v['reason']}",
             "bold red",
         )
+    _show_gallery(out, s.summary.get("gallery"))
     for h in s.summary.get("hangs") or []:
-        out.say(f"HANG {hang_words(h)}", "bold red")
+        out.say(f"HANG {hang_words(h)}", "bold red") if accuses(h) else out.say(hang_words(h))
     for b in s.summary.get("broken") or []:
         out.say(f"broken {_name(b)} instance {b.get('instance')}: {b.get('why', '')}", "bold magenta")
     for why in dict.fromkeys(str(x.get("why", "")) for x in s.summary.get("skips") or [] if isinstance(x, dict)):
@@ -233,8 +234,35 @@ def show(out: Out, s: Stress, found: list[dict[str, Any]]) -> None:
         out.say(f"stress: {s.summary['verdict']}: {s.summary['why']} ({s.seconds:.1f} s)")
 
 
+def _show_gallery(out: Out, scenes: Any) -> None:
+    """What came of each scene of the engine's job deadlock-gallery."""
+    if not isinstance(scenes, list):
+        return
+    rows = [
+        [
+            g.get("scene"),
+            g.get("on"),
+            g.get("kind"),
+            g.get("cycle") or "",
+            f"{g['named_ms'] / 1000:.2f} s" if g.get("named_ms") else "",
+            g.get("verdict") + (f": {g.get('why')}" if g.get("verdict") != "held" else ""),
+        ]
+        for g in scenes
+        if isinstance(g, dict) and isinstance(g.get("verdict"), str)
+    ]
+    out.table(["scene", "on", "called", "ring", "after", "verdict"], [[str(c) for c in r] for r in rows], right=[3, 4])
+
+
+def accuses(h: dict[str, Any]) -> bool:
+    """Is this hang held against the mechanism? A deadlock that a plan makes is not."""
+    return h.get("violated") is not False
+
+
 def hang_words(h: dict[str, Any]) -> str:
-    """One line of a hang: who waits, where, and for how long."""
+    """One line of a hang: who waits, where, and for how long; in the engine's words where it found the edges."""
+    if h.get("text") and isinstance(h["text"], str):
+        scene = f" {h['scene']}:" if h.get("scene") else ""
+        return f"{_name(h)} instance {h.get('instance')}:{scene} {h.get('kind')}: {h['text']}"
     waits = [
         f"actor {a.get('id')} in {a.get('f') or a.get('in')}"
         for a in h.get("actors") or []

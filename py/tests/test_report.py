@@ -329,3 +329,72 @@ def test_every_rule_that_spoke_for_a_clause_is_kept(folder):
     f = folder(verdict="violated", violations=[violation(), violation(rule="VORD")], engine=stress(exit=1))
     (r,) = [r for r in page.view(f).junit_records if r.outcome == "violated"]
     assert r.rule == "VORD VPRIO" and r.replay == "plumbline stress mq=5 --seed 0x1"
+
+
+def ring(n, **more):
+    """A hang as the engine tells it: actor i waits for what the next one holds."""
+    nodes = [{"instance": 3, "actor": i, "pid": 100 + i, "is": "asleep", "f": "lock"} for i in range(n)]
+    edges = [{"from": i, "to": (i + 1) % n, "what": f"mutex {'abcdefgh'[i]}", "cycle": True} for i in range(n)]
+    return {
+        "instance": 3,
+        "mechanism": "mutex",
+        "variant": "normal",
+        "kind": "deadlock",
+        "text": "actor 0 waits for mutex b, held by actor 1 …",
+        "cycle": nodes,
+        "nodes": nodes,
+        "edges": edges,
+        **more,
+    }
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8])
+def test_a_ring_is_drawn_with_its_words(folder, n):
+    f = folder(verdict="violated", engine=stress(exit=1, hangs=[ring(n)]))
+    html = page.render(page.view(f))
+    parse(html)
+    assert html.count('class="edge cycle"') == n == html.count('class="label cycle"') == html.count('class="actor ')
+    assert "actor 0 waits for mutex b" in html and "1 driver hung under load." in html
+
+
+def test_a_deadlock_made_on_purpose_is_drawn_and_accuses_nobody(folder):
+    f = folder(engine=stress(hangs=[ring(2, violated=False, scene="mutex-ab-ba", named_ms=391.2)]))
+    html = page.render(page.view(f))
+    assert 'class="edge cycle"' in html and "scene mutex-ab-ba" in html and "hung under load" not in html
+    assert not [r for r in page.view(f).junit_records if r.clause == "HANG"]
+
+
+@pytest.mark.parametrize(
+    "nodes,edges", [(None, None), ([{}], [{"from": 0, "to": 1}]), ("x", [1]), ([EVIL], [{"from": 0, "to": 0}])]
+)
+def test_half_a_graph_draws_nothing(folder, nodes, edges):
+    hangs = [ring(2, nodes=nodes, edges=edges), {"nodes": nodes}, 7]
+    f = folder(verdict="violated", engine=stress(exit=1, hangs=hangs))
+    html = page.render(page.view(f))
+    assert "<svg class=\"waits" not in html and "<script" not in html
+
+
+def test_hostile_names_in_a_graph_stay_text(folder):
+    h = ring(2, kind=EVIL, text=EVIL)
+    h["nodes"][0] |= {"f": EVIL, "pid": EVIL, "actor": EVIL, "instance": EVIL}
+    h["edges"][0]["what"] = EVIL
+    html = page.render(page.view(folder(verdict="violated", engine=stress(exit=1, hangs=[h]))))
+    parse(html)
+    assert "<script" not in html and 'class="waits"' in html
+
+
+def test_a_gallery_on_the_console(capsys):
+    from plumbline import stress as engine
+    from plumbline.console import Out
+
+    scene = {"scene": "mutex-ab-ba", "on": "mutex/robust", "kind": "deadlock", "cycle": 2, "named_ms": 391.2}
+    odd = {**scene, "scene": "odd", "verdict": "violated", "why": "slow, where deadlock, ring of 2 must be"}
+    s = engine.Stress(
+        {"verdict": "held", "why": "1 scene", "gallery": [{**scene, "verdict": "held"}, odd, 7, {}],
+         "hangs": [ring(2, violated=False), ring(3)]}, 0
+    )
+    engine.show(Out(), s, [])
+    lines = [" ".join(l.split()) for l in capsys.readouterr().out.splitlines()]
+    assert any(l.startswith("mutex-ab-ba mutex/robust deadlock 2 0.39 s held") for l in lines), lines
+    assert any("violated: slow, where deadlock" in l for l in lines)
+    assert sum(l.startswith("HANG ") for l in lines) == 1

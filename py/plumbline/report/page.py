@@ -12,7 +12,9 @@ from .. import __version__, claims
 from ..history import STATES
 from ..outcomes import OUTCOMES, Record, cells, column, plural
 from ..runfolder import RunFolder
+from ..stress import accuses, hang_words
 from . import svg
+from .waits import waits
 
 MARKS = {"held": "✓", "violated": "✗", "skipped": "–", "broken": "!", "unknown": "?"}
 _HANDFUL = 40  # findings shown in full
@@ -62,6 +64,7 @@ class View:
     trouble: list[str] = field(default_factory=list)
     kinds: list[dict[str, Any]] = field(default_factory=list)
     news: list[str] = field(default_factory=list)
+    hangs: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def junit_records(self) -> list[Record]:
@@ -75,6 +78,7 @@ def view(folder: RunFolder) -> View:
     v = View(run, told.env, "", records, under_load, kinds=told.kinds, news=list(conform.get("news", [])))
     v.matrices = _matrices(records, under_load)
     v.findings = _findings(run.get("violations") or [])
+    v.hangs = _hangs(run.get("hangs"))
     v.skips = _reasons(records, "skipped") + _engine_skips(stress)
     v.trouble = [conform["trouble"]] if conform.get("trouble") else []
     v.trouble += [f"{', '.join(where)}: {why}" for o in ("broken", "unknown") for why, where in _reasons(records, o)]
@@ -141,6 +145,16 @@ def _findings(violations: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(groups.values(), key=lambda g: g["foreseen"])[:_HANDFUL]
 
 
+def _hangs(hangs: Any) -> list[dict[str, Any]]:
+    """Each hang with its drawing; what is held against the mechanism first."""
+    out = [
+        {**h, "svg": waits(h.get("nodes"), h.get("edges")), "against": accuses(h), "words": hang_words(h)}
+        for h in hangs or []
+        if isinstance(h, dict)
+    ]
+    return sorted(out, key=lambda h: not h["against"])[:_HANDFUL]
+
+
 def _readable(w: dict[str, Any]) -> dict[str, Any]:
     state = w.get("state")
     return {**w, "state": STATES.get(state, state)} if isinstance(state, int) else w
@@ -185,6 +199,9 @@ def _sentence(v: View) -> str:
     held = sum("held" in o <= {"held", "skipped"} for o in outcomes.values())  # wherever they could be tried
     rounds = sum(k.get("judged") or 0 for k in v.kinds)
     load = f"{plural(rounds, 'round')} under load" if rounds else ""
+    scenes = (v.run.get("stress") or {}).get("gallery")
+    named = sum(isinstance(g, dict) and g.get("verdict") == "held" for g in scenes) if isinstance(scenes, list) else 0
+    load = load or (f"{plural(named, 'scene')} of the deadlock gallery" if named else "")
     basis = " and ".join(filter(None, [f"{plural(held, 'clause')}" if held else "", load]))
     against, known = (
         list(
@@ -196,7 +213,7 @@ def _sentence(v: View) -> str:
     )
     if word == "violated":
         names = ", ".join(against[:6]) + (f" and {len(against) - 6} more" if len(against) > 6 else "")
-        hangs = v.run.get("hangs") or []
+        hangs = [h for h in v.hangs if h["against"]]
         hung = f"{plural(len(hangs), 'driver')} hung under load." if hangs else ""
         text = " ".join(
             filter(None, [f"{plural(len(against), 'promise')} violated: {names}." if against else "", hung])
