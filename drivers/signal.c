@@ -6,9 +6,14 @@
  */
 #include "driver.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 enum { RT, RT_FD, STANDARD, STANDARD_FD };
@@ -143,6 +148,49 @@ static long op_pending(struct pl_obj *o, const struct pl_args *a, struct pl_resu
 	return 0;
 }
 
+/* The foreground of a new terminal: says that it is there, then waits for what is typed. */
+static _Noreturn void at_terminal(const char *path, int signals)
+{
+	struct termios t;
+	sigset_t none;
+	char c = 0;
+	int tty;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	tty = setsid() < 0 ? -1 : open(path, O_RDWR);
+	if (tty < 0 || tcgetattr(tty, &t) < 0)
+		_exit(255);
+	t.c_lflag &= ~(tcflag_t)(ICANON | ECHO | (signals ? 0 : ISIG));
+	if (tcsetattr(tty, TCSANOW, &t) < 0 || write(tty, "!", 1) != 1 || read(tty, &c, 1) != 1)
+		_exit(254);
+	_exit(c);
+}
+
+/* Types Ctrl+C at a terminal: which signal ended the process in its foreground, or what it read. */
+static long op_ctrl_c(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), status = 0;
+	char path[64], c;
+	pid_t pid;
+
+	if (terminal < 0 || grantpt(terminal) < 0 || unlockpt(terminal) < 0 ||
+		ptsname_r(terminal, path, sizeof path) != 0)
+		return -1;
+	pid = fork();
+	if (pid == 0)
+		at_terminal(path, (int)a->v[0]);
+	if (pid > 0 && read(terminal, &c, 1) == 1)
+		(void)!write(terminal, "\003", 1);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -1;
+	(void)close(terminal);
+	r->out[0] = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	r->out[1] = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	return 0;
+}
+
 #define CAPS (PL_ANONYMOUS | PL_BLOCKING | PL_TIMEOUT | PL_MULTI_WRITER | PL_EACH | PL_OWNED)
 
 static const struct pl_variant variants[] = {
@@ -181,6 +229,8 @@ static const struct pl_op ops[] = {
 		.weight = 1, .only = BY_WAIT },
 	{ "read", op_read, PL_TAKE, PL_BLOCKS | PL_DRAIN, .out = TOLD, .weight = 8, .only = BY_FD },
 	{ "mask", op_mask, PL_NONE, 0, { { "signo", 0, 2 * RAW }, { "block", 0, 1, .def = 1 } } },
+	{ "ctrl_c", op_ctrl_c, PL_NONE, 0, { { "signals", 0, 1, .def = 1 } },
+		{ "signal", "read" } },
 	{ "pending", op_pending, PL_OBSERVE, 0, .out = { "set" } },
 	{ 0 },
 };
