@@ -230,8 +230,9 @@ int main(int argc, char **argv)
 		double reach;
 	} row[] = { { PL_MODEL_FIFO, "fifo", 10 }, { PL_MODEL_PRIORITY, "priority", 5 },
 		{ PL_MODEL_LOCK, "lock", 5 }, { PL_MODEL_STREAM, "stream", 5 },
-		{ PL_MODEL_REGISTER, "register", 5 }, { PL_MODEL_COUNTER, "counter", 5 },
-		{ PL_MODEL_SUM, "sum", 5 }, { PL_MODEL_NONE, "(counting)", 10 } };
+		{ PL_MODEL_DATAGRAM, "datagram", 5 }, { PL_MODEL_REGISTER, "register", 5 },
+		{ PL_MODEL_COUNTER, "counter", 5 }, { PL_MODEL_SUM, "sum", 5 },
+		{ PL_MODEL_NONE, "(counting)", 10 } };
 	static const uint64_t sizes[] = { 100000, 1000000 };
 	static const int actors[] = { 4, 16 };
 	int bad = 0;

@@ -20,7 +20,7 @@ static checker *const checkers[] = {
 	[PL_MODEL_COUNTER] = pl_check_counter,
 	[PL_MODEL_SUM] = pl_check_counter,
 	[PL_MODEL_REGISTER] = pl_check_register,
-	[PL_MODEL_DATAGRAM] = pl_check_none,
+	[PL_MODEL_DATAGRAM] = pl_check_datagram,
 	[PL_MODEL_SIGNAL] = pl_check_signal,
 };
 

@@ -131,6 +131,7 @@ void pl_check_priority(struct pl_case *c);
 void pl_check_lock(struct pl_case *c);
 void pl_check_stream(struct pl_case *c);
 void pl_check_register(struct pl_case *c);
+void pl_check_datagram(struct pl_case *c);
 void pl_check_signal(struct pl_case *c);
 void pl_check_counter(struct pl_case *c);
 void pl_check_none(struct pl_case *c);

@@ -61,6 +61,6 @@ struct pl_reference {
 };
 
 extern const struct pl_reference pl_reference_fifo, pl_reference_priority, pl_reference_lock,
-	pl_reference_register, pl_reference_counter, pl_reference_sum;
+	pl_reference_register, pl_reference_counter, pl_reference_sum, pl_reference_datagram;
 
 #endif

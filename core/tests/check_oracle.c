@@ -158,6 +158,8 @@ static const struct pl_reference *reference(enum pl_model model)
 	switch (model) {
 	case PL_MODEL_FIFO:
 		return &pl_reference_fifo;
+	case PL_MODEL_DATAGRAM:
+		return &pl_reference_datagram;
 	case PL_MODEL_PRIORITY:
 		return &pl_reference_priority;
 	case PL_MODEL_REGISTER:

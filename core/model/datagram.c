@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Datagrams: what was sent may be received, now or later, again, or never.
+ */
+#include "model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void init(struct pl_model_state *s, const struct pl_model_config *c)
+{
+	memset(s, 0, sizeof *s);
+	s->config = *c;
+}
+
+static bool step(struct pl_model_state *s, const struct pl_model_op *op)
+{
+	if (op->role == PL_PUT && op->result != PL_RESULT_FAIL) {
+		if (s->n == PL_MODEL_VALUES)
+			return false;
+		s->v[s->n++].value = op->value;
+		return true;
+	}
+	if (op->role != PL_TAKE || op->result != PL_RESULT_OK)
+		return true;
+	for (int i = 0; i < s->n; i++)
+		if (s->v[i].value == op->value)
+			return true;
+	return false;
+}
+
+static int describe(const struct pl_model_state *s, char *buf, size_t size)
+{
+	int at = snprintf(buf, size, "sent");
+
+	for (int i = 0; i < s->n && at >= 0 && (size_t)at < size; i++)
+		at += snprintf(
+			buf + at, size - (size_t)at, " %llx", (unsigned long long)s->v[i].value);
+	return at;
+}
+
+const struct pl_reference pl_reference_datagram = { "datagram", init, step, describe };
