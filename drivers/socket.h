@@ -9,6 +9,7 @@
 
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static inline long op_send(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)

@@ -195,7 +195,7 @@ def test_nobody_sleeps_who_could_go_on(d):
         assert r.errno is None, f"putter {a} gave {said(r)}"
 
 
-@clause("PIPE-43", "PMQ-25", "FIFO-16", "USTR-01", "UDGM-02", "USEQ-01", caps=("multi_reader", "multi_writer"))
+@clause("PIPE-43", "PMQ-25", "FIFO-16", "USTR-01", "UDGM-02", "USEQ-01", "TCP-01", caps=("multi_reader", "multi_writer"))
 def test_many_at_once_are_one_history(d):
     """Rounds of many putters and takers, each judged whole."""
     d.open()
@@ -203,7 +203,7 @@ def test_many_at_once_are_one_history(d):
     d.judged(d.run(on=OBJECT, rounds=12, ops=600))
 
 
-@clause("PIPE-40", "PMQ-35", "FIFO-21", "USTR-17", "UDGM-11", caps=("multi_reader", "multi_writer"))
+@clause("PIPE-40", "PMQ-35", "FIFO-21", "USTR-17", "UDGM-11", "TCP-15", caps=("multi_reader", "multi_writer"))
 def test_deaths_harm_only_the_dead(d):
     """Actors are killed all through the rounds; the pending operation of a dead one may have happened or not."""
     d.open()
