@@ -294,10 +294,8 @@ static enum enabled enabled(const struct graph *g, const struct node *n)
 		e = lock_enabled(g, n);
 	else if (n->role == ROLE_TAKE && n->level)
 		e = n->amount < n->need ? NOT : n->picky ? PERHAPS : CERTAINLY;
-	else if (n->role == ROLE_PUT && n->level)
+	else if (n->role == ROLE_PUT && n->level && !n->picky)
 		e = n->room < n->need ? NOT : CERTAINLY;
-	if (n->picky && n->amount > 0)
-		e = PERHAPS;
 	if (e == CERTAINLY && (!object_at_rest(g, n->object) || g->object[n->object].unsure))
 		e = PERHAPS;
 	return e;

@@ -203,7 +203,8 @@ void watch_rest(struct driver *d, const json_t *rest)
 	char name[2 * NAME_MAX_];
 
 	(void)json_object_set(o, "round", json_object_get(rest, "round"));
-	if (!named) {
+	if (!named || strcmp(json_string_value(json_object_get(named, "kind")), "slow") == 0) {
+		json_decref(named);
 		json_decref(o);
 		return;
 	}

@@ -74,14 +74,15 @@ void pl_rest_level(void)
 }
 
 /* A round that was not cut short, in which nobody died, and which nobody can end: its plan's own
- * deadlock, or a wake-up that was lost. Who waits for whom is told while they still wait. */
+ * deadlock, or a wake-up that was lost. (Where not every put leads to a take, plans do not balance.)
+ * Who waits for whom is told while they still wait. */
 static void tell_rest(const struct look *l)
 {
 	unsigned i;
 
 	for (i = 0; i < c->nactors && !l->in_op[i]; i++)
 		;
-	if (i == c->nactors || c->job->mourned || c->job->cleaning ||
+	if (i == c->nactors || c->job->mourned || c->shared->caps & PL_LOSSY || c->job->cleaning ||
 		atomic_load(&c->shared->stop) || c->job->told_rest == REST_TOLD)
 		return;
 	c->job->told_rest++;

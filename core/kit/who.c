@@ -47,6 +47,16 @@ static long moves(enum pl_role role, enum pl_model model, uint64_t tag)
 	return role == PL_TAKE ? n : role == PL_PUT ? -n : 0;
 }
 
+static bool particular(const struct pl_call *call)
+{
+	int i;
+
+	for (i = 0; i < PL_ARGS_MAX && call->op->arg[i].name; i++)
+		if (call->v[i] != call->op->arg[i].def)
+			return true;
+	return false;
+}
+
 void pl_who_done(unsigned actor, const struct pl_call *call, const struct pl_rsp *r)
 {
 	const struct pl_variant *v = variant_of(call->handle);
@@ -55,6 +65,8 @@ void pl_who_done(unsigned actor, const struct pl_call *call, const struct pl_rsp
 
 	if (r->ret < 0 && !(call->op->role == PL_ACQUIRE && r->err == EOWNERDEAD))
 		return;
+	if (call->op->role == PL_RELEASE && v->caps & PL_FREED && particular(call))
+		book.unsure[call->handle] = true; /* a part of what was locked */
 	if (n < 0)
 		*held = *held > (uint32_t)-n ? *held - (uint32_t)-n : 0;
 	else if (call->op->role == PL_ACQUIRE && v->caps & PL_FREED)
@@ -63,27 +75,41 @@ void pl_who_done(unsigned actor, const struct pl_call *call, const struct pl_rsp
 		*held += (uint32_t)n;
 }
 
-/* Where the operation in flight of an actor is, as far as control knows. */
+/* The operation in flight of an actor, as far as control knows it. */
 struct wait {
 	const struct pl_op *op;
 	int handle, end;
 	uint64_t len, tag;
-	const int64_t *v; /* its arguments; NULL: not known */
+	struct pl_draw arg[PL_ARGS_MAX]; /* what its arguments are, or may be */
 };
+
+/* In a round an argument is drawn, and only the range it is drawn from is known. */
+static void drawn(const struct pl_part *p, unsigned op, struct pl_draw *arg)
+{
+	unsigned d;
+
+	for (d = 0; d < p->ndo; d++)
+		if (p->op[d] == op)
+			memcpy(arg, p->arg[d], sizeof p->arg[d]);
+}
 
 static void wait_of(unsigned i, struct wait *w)
 {
 	const struct pl_slot *s = &c->shared->slot[i];
 	const struct pl_call *call = &c->actor[i].call;
+	int k;
 
-	if (call->live)
+	if (call->live) {
 		*w = (struct wait){ call->op, call->handle, call->end, call->len, call->tag,
-			call->v };
-	else {
+			{ { 0 } } };
+		for (k = 0; k < PL_ARGS_MAX; k++)
+			w->arg[k] = (struct pl_draw){ call->v[k], call->v[k] };
+	} else {
 		const struct pl_rec *r = &pl_recs(pl_hist(c->shared, i))[s->rec % PL_RECS_MAX];
 
 		*w = (struct wait){ &c->ops[s->op], (int)c->shared->part[i].handle, -1, r->len,
-			r->aux, NULL };
+			r->aux, { { 0 } } };
+		drawn(&c->shared->part[i], s->op, w->arg);
 	}
 	if (w->end < 0)
 		w->end = pl_end_for(c->drv, w->op);
@@ -206,6 +232,27 @@ static struct pl_obj as_seen_from(const struct wait *w)
 	return o;
 }
 
+static const struct pl_op *level_op(const struct pl_obj *o)
+{
+	const struct pl_op *op;
+
+	for (op = c->ops; op->name; op++)
+		if (op->how & PL_LEVEL && pl_fits(op, o))
+			return op;
+	return NULL;
+}
+
+/* Which argument of `op` is the one of that name; -1: none. */
+static int arg_named(const struct pl_op *op, const char *name)
+{
+	int i;
+
+	for (i = 0; op && i < PL_ARGS_MAX && op->arg[i].name; i++)
+		if (!strcmp(op->arg[i].name, name))
+			return i;
+	return -1;
+}
+
 /* The level as the waiter would find it: read from its end, with the arguments it shares with the
  * reading operation. False when there is no way to tell. */
 static bool level(const struct wait *w, struct pl_result *ret)
@@ -213,38 +260,50 @@ static bool level(const struct wait *w, struct pl_result *ret)
 	struct pl_handle *h = &c->handle[w->handle];
 	struct pl_obj o = as_seen_from(w);
 	struct pl_args a = { .fd = o.fd[0] };
-	const struct pl_op *op;
+	const struct pl_op *op = level_op(&o);
 	int i, k;
 
-	for (op = c->ops; op->name && !(op->how & PL_LEVEL && pl_fits(op, &h->obj)); op++)
-		;
-	if (!op->name || h->local || (a.fd < 0 && pl_is_fd(c->drv)))
+	if (!op || h->local || (a.fd < 0 && pl_is_fd(c->drv)))
 		return false;
 	for (i = 0; i < PL_ARGS_MAX && op->arg[i].name; i++) {
-		a.v[i] = op->arg[i].def;
-		for (k = 0; k < PL_ARGS_MAX && w->op->arg[k].name; k++)
-			if (!strcmp(op->arg[i].name, w->op->arg[k].name)) {
-				if (!w->v)
-					return false;
-				a.v[i] = w->v[k];
-			}
+		k = arg_named(w->op, op->arg[i].name);
+		if (k >= 0 && w->arg[k].lo != w->arg[k].hi)
+			return false;
+		a.v[i] = k >= 0 ? w->arg[k].lo : op->arg[i].def;
 	}
 	*ret = (struct pl_result){ 0 };
 	return op->call(&o, &a, ret) >= 0;
 }
 
-/* What the waiter needs of the level, and whether a level can say that it is there: who asks for
- * one kind of message may wait beside many others. */
+/* Does it want something particular? Then there may be much, and still not that: a message of one
+ * type, bytes all at once, another address. */
+static bool is_picky(const struct wait *w)
+{
+	bool counts = variant_of(w->handle)->model == PL_MODEL_COUNTER;
+	const struct pl_op *reads = level_op(&c->handle[w->handle].obj);
+	int i;
+
+	for (i = 0; i < PL_ARGS_MAX && w->op->arg[i].name; i++) {
+		const struct pl_arg *a = &w->op->arg[i];
+
+		if (a->kind == PL_SIZE || arg_named(reads, a->name) >= 0 ||
+			(a->kind == PL_TAG && (w->op->role == PL_PUT || counts)))
+			continue;
+		if (w->arg[i].lo != a->def || w->arg[i].hi != a->def)
+			return true;
+	}
+	return false;
+}
+
 static void tell_need(json_t *o, const struct wait *w)
 {
 	enum pl_model model = variant_of(w->handle)->model;
 	uint64_t need = model == PL_MODEL_COUNTER && w->tag		    ? w->tag
 			: model == PL_MODEL_STREAM && w->op->role == PL_PUT ? w->len
 									    : 1;
-	int tag;
 
 	(void)json_object_set_new(o, "need", json_integer((json_int_t)need));
-	if (pl_arg_of(w->op, PL_TAG, &tag) && w->op->role == PL_TAKE && model != PL_MODEL_COUNTER)
+	if (is_picky(w))
 		(void)json_object_set_new(o, "picky", json_true());
 }
 

@@ -112,6 +112,33 @@ def test_each_end_of_a_pair_has_a_level_of_its_own(driver):
     assert actors[0]["room"] == 0 and actors[1]["amount"] == 0, "what went in at a does not come out there"
 
 
+def test_who_wants_one_kind_of_message_says_so(driver):
+    d = driver("sysvmsg", 3)
+    d.call(0, "msgsnd", "o", type=1)
+    blocked(d, (1, "msgrcv", "o", {"select": 2}))
+    me = look(d)[0][1]
+    assert (me["amount"], me["need"], me["picky"]) == (1, 1, True), "one is there, and not that one"
+    d.call(0, "msgrcv", "o")
+    blocked(d, (2, "msgrcv", "o", {}))
+    assert "picky" not in look(d)[0][2]
+    d.call(0, "msgsnd", "o", type=2)
+    d.call(0, "msgsnd", "o", type=2)
+
+
+def test_a_lock_given_back_in_part_leaves_doubt(driver):
+    d = driver("lock", 2)
+    d.open("f", variant="ofd")
+    d.call(0, "lock", "f")
+    assert held(look(d)[1], "f") == {0: 1}
+    d.call(0, "lock", "f")
+    assert held(look(d)[1], "f") == {0: 1}, "they do not nest"
+    d.call(0, "unlock", "f", len=1)
+    assert look(d)[1]["f"]["unsure"] is True
+    d.fault("kill", 0)
+    d.wait_event("actor", actor=0, **{"is": "signalled"})
+    assert held(look(d)[1], "f") == {}, "a death frees it"
+
+
 def test_a_stopped_actor_is_not_asleep(driver):
     d = driver("mq", 2)
     blocked(d, (0, "receive", "o", {}))
@@ -147,6 +174,13 @@ def test_a_round_of_locks_says_who_holds(driver):
     d.open("n", variant="normal")
     d.run(plan={"actors": [{"ids": [0, 1], "do": ["lock", "trylock"], "ops": 3, "seq": True}]}, on="n", rounds=1)
     assert rests(d) == [], "a unit gives back what it takes"
+
+
+def test_rounds_whose_puts_may_merge_do_not(driver):
+    d = driver("signal", 4)
+    d.open("s", variant="standard-signalfd")
+    d.run(on="s", rounds=20)
+    assert rests(d) == []
 
 
 def test_balanced_rounds_and_rounds_with_a_death_do_not(driver):

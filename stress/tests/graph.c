@@ -279,6 +279,15 @@ Test(graph, levels)
 	queue("a", 1, "");
 	in(0, "put", "a", 0, 3, 0, "");
 	is(add(graph_new(), 0, "mq"), HANG_DEADLOCK, 0, "nobody is left to take anything");
+	begin();
+	queue("a", 1, "");
+	in(0, "put", "a", 0, 3, 0, ",'picky':true"); /* it may go elsewhere, where there is room */
+	is(add(graph_new(), 0, "mq"), HANG_SLOW, 0, NULL);
+	begin();
+	queue("a", 1, "");
+	in(0, "take", "a", 0, 0, 9,
+		",'picky':true"); /* where there is nothing, there is not that */
+	is(add(graph_new(), 0, "mq"), HANG_DEADLOCK, 0, NULL);
 	begin(); /* what cannot be read is not claimed */
 	queue("a", 1, "");
 	put(actors, "{'id':0,'pid':100,'is':'asleep','f':'read','role':'take','on':'a','op':1,"
