@@ -168,6 +168,7 @@ def test_same_again_passes(gate, results):
         ({}, {"mq": {"A-1": "VORD"}}, {}, 1, ["held → violated A-1 mq under load", "VORD broke", "--seed 0x1"]),
         ({}, {"mq": {"A-1": "VORD", "": "VODD"}}, {}, 1, ["missing → violated VODD mq under load"]),
         ({}, {}, {"hangs": [{"mechanism": "mq", "kind": "deadlock"}]}, 1, ["violated HANG mq", "deadlock"]),
+        ({}, {}, {"hangs": [{"mechanism": "mq", "kind": "deadlock", "violated": False}]}, 0, ["Passed"]),
         ({}, {}, {"residue": [{"kind": "process", "name": "x"}]}, 3, ["broken RESIDUE", "process x was left behind"]),
         ({}, {}, {"verdict": "interrupted"}, 5, ["Inconclusive", "interrupted"]),
     ],

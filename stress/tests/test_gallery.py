@@ -76,7 +76,7 @@ def test_a_lost_wake_up_is_no_deadlock(gallery, scene):
     v, = s["violations"]
     assert v["rule"] == "LOSTWAKE" and "sleeps in lock on mutex a although nobody has it" in v["text"]
     assert v["replay"].split("--job ")[1].startswith(f"{JOB}:{scene} ")
-    assert s["hangs"][-1]["kind"] == "lost wake-up"
+    assert s["hangs"][-1]["kind"] == "lost wake-up" and s["hangs"][-1]["violated"] is True
     assert s["gallery"][0]["verdict"] == "violated"
 
 

@@ -99,13 +99,13 @@ def test_a_hang_is_named_where_the_driver_says_who_waits_for_whom(engine):
     r = engine("fake/stuck=1")
     hang, = r.summary["hangs"]
     assert [c["on"] for c in hang["cycle"]] == ["m1", "m2", "m3", "m0"] and len(hang["edges"]) == 4
-    assert hang["text"] in r.told and "held by actor 1" in hang["text"]
+    assert hang["text"] in r.told and "held by actor 1" in hang["text"] and hang["violated"] is True
 
 
 def test_a_round_at_rest_is_named_and_no_violation(engine):
     r = engine("fake/rest=1", "--ops", "10")
     hang = r.summary["hangs"][0]
-    assert (r.code, hang["kind"], len(hang["cycle"])) == (0, "deadlock", 4), r.out
+    assert (r.code, hang["kind"], len(hang["cycle"]), hang["violated"]) == (0, "deadlock", 4, False), r.out
     assert f"deadlock: fake/rest instance 0, round 0: {hang['text']}" in r.told
 
 
