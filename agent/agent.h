@@ -111,7 +111,15 @@ json_t *hello(void);
 /* folder.c */
 int folder_unpack(int fd, const char *dir, const char **ret_why); /* a tar, to its end mark */
 void folder_remove(const char *dir);
-int folder_find(char *dir, size_t size); /* where this program lies */
+void folder_hold(const char *dir);			   /* while this process lives */
+void folder_sweep(const char *parent, const char *prefix); /* what dead agents left there */
+int folder_find(char *dir, size_t size);		   /* where this program lies */
+
+/* files.c */
+void req_folder(json_t *id, json_t *req, int64_t number);
+void req_list(json_t *id, json_t *req, int64_t number);
+void req_read(json_t *id, json_t *req, int64_t number);
+void files_remove(void);
 
 /* main.c */
 void stop(int64_t id);

@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 
-enum { BLOCK = 512, FILE_MAX = 64 << 20, FILES_MAX = 512, DEPTH_MAX = 16 };
+enum { BLOCK = 512, FILE_MAX = 64 << 20, FILES_MAX = 512, DEPTH_MAX = 16, YOUNG_S = 600 };
 
 static int read_all(int fd, void *buf, size_t n)
 {
@@ -159,6 +161,41 @@ void folder_remove(const char *dir)
 	if (fd >= 0)
 		empty(fd, DEPTH_MAX);
 	(void)rmdir(dir);
+}
+
+void folder_hold(const char *dir)
+{
+	int fd = (int)raw_open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+
+	if (fd >= 0)
+		(void)flock(fd, LOCK_EX | LOCK_NB); /* until this process ends, however it ends */
+}
+
+/* A folder that nobody holds is a dead agent's; a young one may be about to be held. */
+void folder_sweep(const char *parent, const char *prefix)
+{
+	DIR *d = opendir(parent);
+	struct dirent *e;
+
+	while (d && (e = readdir(d)) != NULL) {
+		struct stat st;
+		int fd;
+
+		if (strncmp(e->d_name, prefix, strlen(prefix)) != 0)
+			continue;
+		fd = openat(dirfd(d), e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &st) < 0 || st.st_uid != geteuid() ||
+			time(NULL) - st.st_ctime < YOUNG_S || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+			(void)raw_close(fd);
+			continue;
+		}
+		empty(fd, DEPTH_MAX);
+		(void)unlinkat(dirfd(d), e->d_name, AT_REMOVEDIR);
+	}
+	if (d)
+		(void)closedir(d);
 }
 
 int folder_find(char *dir, size_t size)

@@ -226,6 +226,7 @@ static void finish(void)
 
 	while (left > 0 && pl_now() < deadline && orphans() > 0)
 		channels_reap();
+	files_remove();
 	if (agent.temporary)
 		folder_remove(agent.dir);
 	if (agent.stop_id >= 0) {
@@ -294,6 +295,20 @@ static int fail(const char *what, int err)
 	return 3;
 }
 
+/* A container that was killed leaves its files: those of dead agents go now. */
+static void tidy_up(const char *dir)
+{
+	char parent[sizeof agent.dir];
+	char *slash;
+
+	(void)snprintf(parent, sizeof parent, "%s", dir);
+	slash = strrchr(parent, '/');
+	if (slash && slash > parent) {
+		*slash = 0;
+		folder_sweep(parent, "plumb.agent.");
+	}
+}
+
 static int unpack(const char *dir)
 {
 	const char *why;
@@ -301,6 +316,8 @@ static int unpack(const char *dir)
 
 	(void)snprintf(agent.dir, sizeof agent.dir, "%s", dir);
 	agent.temporary = true;
+	folder_hold(dir);
+	tidy_up(dir);
 	say_event("unpack", 0, NULL); /* not before this is read does the tar come */
 	flush();
 	r = folder_unpack(agent.in, agent.dir, &why);

@@ -55,6 +55,10 @@ class LinkError(WireError):
         super().__init__(5, text)
 
 
+class Unlike(WireError):
+    """The agent cannot do it to this: a file has no list, a folder no bytes."""
+
+
 class Link:
     """One process on a target, many channels. Thread-safe."""
 
@@ -129,7 +133,9 @@ class Link:
                 self._waiting.discard(ident)
                 self._replies.pop(ident, None)
         if "err" in reply:
-            raise WireError(5, f"{self.target}: {reply['err'].get('msg', reply['err'])}")
+            err = reply["err"]
+            kind = Unlike if err.get("name") in ("ENOTDIR", "EISDIR") else WireError
+            raise kind(5, f"{self.target}: {err.get('msg', err)}")
         return reply["ok"]
 
     def close(self) -> None:
@@ -224,7 +230,7 @@ class Link:
             why = "; does it pass stdin on (podman exec needs -i), and has it a shell?"
         with self._cond:
             begun = "is gone: its program" if self.hello else "takes no agent: its program"
-            self.gone = f"target {shlex.quote(str(self.target))} {begun} {how}{why}{self._fits}"
+            self.gone = self.gone or f"target {shlex.quote(str(self.target))} {begun} {how}{why}{self._fits}"
             channels = list(self._channels.values())
             self._channels.clear()
             self._cond.notify_all()
@@ -297,7 +303,7 @@ class Done:
     stderr: str
 
 
-def run(target: Target, argv: Sequence[str | os.PathLike[str]], timeout: float) -> Done:
+def run(target: Target, argv: Sequence[str | os.PathLike[str]], timeout: float, tools: bool = False) -> Done:
     """A program of the drivers' folder, run to its end; subprocess.TimeoutExpired, or OSError if it cannot start."""
     words = [os.fspath(a) for a in argv]
     if not target.agent:
@@ -306,7 +312,7 @@ def run(target: Target, argv: Sequence[str | os.PathLike[str]], timeout: float) 
         )
         return Done(r.returncode, r.stdout, r.stderr.decode(errors="replace"))
     lines: list[bytes] = []
-    c = connect(target, words, lines.append, lambda: None).start()
+    c = Channel(link(target, Path(words[0]).parent, tools), words, lines.append, lambda: None).start()
     c.close_stdin()
     status = c.exit_status(timeout)
     if status is None:

@@ -168,8 +168,6 @@ def _settled(out: Out, a: argparse.Namespace, target: Target, places: Places) ->
         return whys[0]
 
     target, words = agent.settle(target, choice, probe, places.drivers)
-    if target.agent and a.command == "stress":
-        raise Trouble("stress: the engine is not carried to a target yet; it needs drivers that start there")
     if words and target.agent:
         out.say(f"target   {target}: {words}")
     elif words and a.command in ("doctor", "list"):

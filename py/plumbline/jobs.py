@@ -89,9 +89,7 @@ class Job:
                     if v.get("supported") is not False
                 ]
                 self.args.seed, self.args.fault = self.seed, ["kill:2/s"]
-                if self.mix and self.target.agent:
-                    self.out.warn("stress: left out; the engine is not carried to a target yet")
-                elif self.mix:
+                if self.mix:
                     self._stress(stress.options(self.args))
             return self._finish()
 

@@ -25,7 +25,7 @@ from .tether import tied
 
 FOLDER = "stress"
 _VERDICT = {0: "held", 1: "violated", 3: "broken", 4: "skipped", 5: "unknown", 130: "interrupted"}
-_PATIENCE_S = 60.0  # the engine may be silent so long: its own waits all have shorter deadlines
+PATIENCE_S = 60.0  # the engine may be silent so long: its own waits all have shorter deadlines
 VIOLATIONS = 100  # of one kind that a run keeps
 
 
@@ -56,6 +56,10 @@ def options(a: Any) -> list[str]:
 
 def run(out: Out, places: Places, target: Target, mix: list[str], opts: list[str], folder: Path) -> Stress:
     """Runs the engine to its end. Ctrl-C is passed on: once it stops and reports, twice it kills."""
+    if target.agent:
+        from . import carried  # late: it is made of this module's parts
+
+        return carried.engine(out, places, target, mix, opts, folder)
     argv = [
         str(places.tool("plumb-stress")),
         *mix,
@@ -98,6 +102,10 @@ def run(out: Out, places: Places, target: Target, mix: list[str], opts: list[str
 
 def dry_run(places: Places, target: Target, mix: list[str], opts: list[str], **how: Any) -> subprocess.CompletedProcess:
     """The engine's own plan and budget; straight to the terminal unless `how` says otherwise."""
+    if target.agent:
+        from . import carried
+
+        return carried.dry_run(places, target, mix, opts, **how)
     argv = [str(places.tool("plumb-stress")), *mix, *opts, "--drivers", str(places.drivers), "--dry-run"]
     return subprocess.run(argv + (["--target", str(target)] if target.argv else []), **how)
 
@@ -127,8 +135,8 @@ def _follow(child: subprocess.Popen, board: "Board", s: Stress, show: Any) -> No
                 if not data:
                     sel.unregister(key.fileobj)
             show()
-            if time.monotonic() - heard > _PATIENCE_S:
-                tail.append(f"plumb-stress said nothing for {_PATIENCE_S:g} s and was killed")
+            if time.monotonic() - heard > PATIENCE_S:
+                tail.append(f"plumb-stress said nothing for {PATIENCE_S:g} s and was killed")
                 child.kill()
                 heard = time.monotonic()
         except KeyboardInterrupt:

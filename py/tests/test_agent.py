@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """plumb-agent (core/README.md §3): what goes in comes out, nobody starves, nothing is left."""
+import base64
 import io
 import json
 import os
 import random
+import shutil
 import signal
+import subprocess
 import tarfile
+from pathlib import Path
 
 import pytest
 from agents import AGENT, Raw, alive, needs_agent, until, write
@@ -322,3 +326,64 @@ def test_a_bad_bundle_is_refused_and_leaves_nothing(raw, tmp_path, data):
     assert a.end() == 3
     assert b"bundle" in a.proc.stderr.read()
     assert not there.exists() and not (tmp_path / "out").exists()
+
+
+def test_what_dead_agents_left_is_removed_and_nothing_else(raw, tmp_path):
+    """A folder that is old and that nobody holds; a young one, a stranger's and one in use stay."""
+    for name in ("plumb.agent.dead", "plumb.agent.young", "other.dead", "plumb.agent.new"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+    one = raw("--unpack", tmp_path / "plumb.agent.young")
+    one.event("unpack")
+    one.send(tar())
+    one.event("hello")
+    later = ["--unpack", tmp_path / "plumb.agent.new"]
+    two = Raw("env", f"LD_PRELOAD={clock(tmp_path)}", AGENT, *later) if clock(tmp_path) else pytest.skip("no cc")
+    two.event("unpack")
+    two.send(tar())
+    two.event("hello")
+    assert sorted(p.name for p in tmp_path.glob("*.*") if p.is_dir()) == [
+        "other.dead",
+        "plumb.agent.new",
+        "plumb.agent.young",
+    ]
+    two.close()
+
+
+def clock(tmp_path):
+    """A library that moves time(2) an hour on, or None without a compiler."""
+    source, made = tmp_path / "clock.c", tmp_path / "clock.so"
+    source.write_text(
+        "#include <time.h>\ntime_t time(time_t *t)\n{ struct timespec s; clock_gettime(CLOCK_REALTIME, &s); "
+        "if (t) *t = s.tv_sec + 3600; return s.tv_sec + 3600; }\n"
+    )
+    if not shutil.which("cc") or subprocess.run(["cc", "-shared", "-fPIC", "-o", made, source]).returncode:
+        return None
+    return made
+
+
+def test_a_work_folder_can_be_read_and_nothing_outside_of_it(agent, tmp_path):
+    work = Path(agent.ask("folder")["ok"]["path"])
+    assert agent.ask("folder")["ok"]["path"] == str(work)
+    (work / "sub").mkdir()
+    data = random.Random(1).randbytes(100_001)
+    (work / "sub" / "file").write_bytes(data)
+    (work / "link").symlink_to("/etc/passwd")
+    os.mkfifo(work / "fifo")
+    assert sorted(agent.ask("list", path="")["ok"]["names"]) == ["fifo", "link", "sub"]
+    assert agent.ask("list", path="sub")["ok"]["names"] == ["file"]
+    got = b""
+    while part := base64.b64decode(agent.ask("read", path="sub/file", at=len(got))["ok"]["data"]):
+        got += part
+    assert got == data
+    for path, name in [
+        ("link", "ELOOP"),
+        ("../x", "EINVAL"),
+        ("sub/../../x", "EINVAL"),
+        ("/etc/passwd", "EINVAL"),
+        ("none", "ENOENT"),
+        ("sub", "EISDIR"),
+        ("fifo", "ESPIPE"),
+    ]:
+        assert agent.ask("read", path=path, at=0)["err"]["name"] == name, path
+    assert agent.ask("list", path="sub/file")["err"]["name"] == "ENOTDIR"
+    assert agent.end() == 0 and not work.exists()

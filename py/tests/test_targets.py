@@ -14,7 +14,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from agents import AGENT, STATIC, needs_agent, needs_static, until
+from agents import AGENT, FAKE, STATIC, needs_agent, needs_static, until
 from plumbline import agent as agents
 from plumbline.agent import link
 from plumbline.client import Driver, DriverError
@@ -261,3 +261,41 @@ def test_wrong_agents_are_refused_in_one_line(tmp_path):
     shutil.copy(AGENT, tmp_path / "plumb-dynamic")
     r = plumbline("bundle", tmp_path / "x.tar", "--drivers", tmp_path)
     assert r.returncode == 2 and "linked dynamically" in r.stderr
+
+
+@pytest.fixture
+def beside(tmp_path):
+    """A folder as `plumbline bundle` makes it, with the engine, and plumb-fake for a driver: --agent's path."""
+    engine = AGENT.parents[1] / "plumb-stress"
+    if not (engine.exists() and FAKE.exists()):
+        pytest.skip("plumb-stress or plumb-fake is not built")
+    folder = tmp_path / "there"
+    folder.mkdir()
+    for program in (AGENT, engine, FAKE):
+        (folder / program.name).symlink_to(program)
+    (folder / "plumb-toy").symlink_to(Path(__file__).resolve().parent / "toydriver.py")
+    (folder / "plumb-agent").unlink()  # it looks for its neighbours where it really lies
+    shutil.copy(AGENT, folder)
+    return folder / "plumb-agent"
+
+
+@pytest.mark.parametrize(
+    "mix, code, words",
+    [
+        ("fake/obey=3", 0, "held: every round agreed"),
+        ("fake/lie-numbers=1", 1, "VIOLATED"),
+        ("fake/crash=1", 3, "broken fake"),
+        ("fake=0", 2, "wants an integer"),
+        ("nothing=1", 2, "nothing"),
+    ],
+)
+def test_the_engine_runs_there_and_its_folder_comes_back(beside, tmp_path, mix, code, words):
+    env = {"PLUMBLINE_DRIVERS": str(beside.parent), "TMPDIR": str(tmp_path)}
+    argv = ["stress", mix, "--for", "500ms", "--agent", beside, "--out", tmp_path / "out"]
+    r = plumbline(*argv, env=env)
+    assert r.returncode == code and words in r.stdout + r.stderr, r.stdout + r.stderr
+    if code < 2:
+        folder = tmp_path / "out" / "latest" / "stress"
+        assert json.loads((folder / "run.json").read_text())["rounds"] > 0
+        assert (folder / "events.jsonl").stat().st_size > 0
+    assert not list(tmp_path.glob("plumb.work.*"))
