@@ -9,7 +9,15 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
-for name in ("PLUMBLINE_TARGET", "PLUMBLINE_AGENT", "PLUMBLINE_RESULTS", "PLUMBLINE_RUN_DIR", "PLUMBLINE_ARGV0"):
+for name in (
+    "PLUMBLINE_TARGET",
+    "PLUMBLINE_AGENT",
+    "PLUMBLINE_RESULTS",
+    "PLUMBLINE_RUN_DIR",
+    "PLUMBLINE_ARGV0",
+    "GITHUB_ACTIONS",
+    "GITHUB_STEP_SUMMARY",
+):
     os.environ.pop(name, None)
 
 

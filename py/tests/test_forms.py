@@ -15,8 +15,6 @@ EVIL = "# SKIP x\nok 9 y | `a` <script>*b*_c_ ::error::\x1b[31m\u2028 @me [l](ht
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PLUMBLINE_SOURCE", str(tmp_path))
-    for name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS"):
-        monkeypatch.delenv(name, raising=False)
 
 
 def rec(clause, outcome, variant="v", **more):

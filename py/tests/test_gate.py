@@ -121,8 +121,6 @@ LOAD_OK = {"mq": {"A-1": "", "A-3": ""}, "mutex/robust": {"B-1": ""}}
 @pytest.fixture
 def gate(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS"):
-        monkeypatch.delenv(name, raising=False)
 
     def run(*argv):
         code = main(["gate", *map(str, argv)])
