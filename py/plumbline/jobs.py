@@ -27,7 +27,13 @@ from .stress import Stress, accuses
 from .target import Target
 
 SCHEMA = 1
-EACH = 12  # drivers of each variant in the stress of `run`
+FLEET = 160  # drivers in the stress of `run`, all variants together: each has two turns in 20 s
+MOST = 12  # of each variant
+
+
+def of_each(variants: int) -> int:
+    """How many drivers of each variant `run` starts: one is never alone with its kind."""
+    return max(2, min(MOST, FLEET // variants))
 
 
 class Job:
@@ -81,13 +87,14 @@ class Job:
             self._doctor(known)
             self._conform([])
             if not self.done_conform.interrupted:
-                self.mix = [
-                    f"{k.name}/{v['name']}={EACH}"
+                here = [
+                    f"{k.name}/{v['name']}"
                     for k in known
                     if not k.why
                     for v in k.variants
                     if v.get("supported") is not False
                 ]
+                self.mix = [f"{variant}={of_each(len(here))}" for variant in here]
                 self.args.seed, self.args.fault = self.seed, ["kill:2/s"]
                 if self.mix:
                     self._stress(stress.options(self.args))
