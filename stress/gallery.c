@@ -353,7 +353,7 @@ static void beat_scene(struct scene *s, int64_t now)
 
 void gallery_beat(struct engine *e, int64_t now)
 {
-	for (unsigned i = 0; e->gallery && i < e->gallery->n; i++)
+	for (unsigned i = 0; e->gallery && e->phase < PH_STOP && i < e->gallery->n; i++)
 		if (e->gallery->scene[i].state != SCENE_OVER)
 			beat_scene(&e->gallery->scene[i], now);
 }

@@ -119,11 +119,14 @@ void gallery_verdict(const struct engine *e, struct gallery_counts *c, char why[
 			e->gallery->n);
 	else if (c->broken)
 		(void)snprintf(why, 256, "%u of %u scenes broke", c->broken, e->gallery->n);
+	else if (c->unknown)
+		(void)snprintf(why, 256, "%u of %u scenes were not played to their end", c->unknown,
+			e->gallery->n);
 	else if (c->held == 0)
 		(void)snprintf(why, 256, "nothing was played; %u scenes were skipped", c->skipped);
 	else
 		(void)snprintf(why, 256,
 			"%u scenes played: every wait named right and ended, at the latest %.2f s "
 			"after the last move; %u skipped",
-			c->held, slowest / 1e3, c->skipped + c->unknown);
+			c->held, slowest / 1e3, c->skipped);
 }

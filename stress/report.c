@@ -193,6 +193,8 @@ static struct verdict judge_gallery(const struct engine *e, struct counts *c, ch
 			why, 256, "%zu things were left behind", json_array_size(e->residue));
 	if (g.broken || json_array_size(e->residue))
 		return (struct verdict){ "broken", EXIT_BROKEN };
+	if (g.unknown)
+		return (struct verdict){ "unknown", EXIT_UNSURE };
 	return g.held ? (struct verdict){ "held", EXIT_HELD }
 		      : (struct verdict){ "skipped", EXIT_NOTHING };
 }

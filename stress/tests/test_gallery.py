@@ -5,10 +5,12 @@ does not wake is accused, not excused as a deadlock.
 No test here waits for a time; the engine's own deadlines are generous.
 """
 import os
+import signal
+import subprocess
 
 import pytest
 
-from conftest import BUILD, objects, tagged
+from conftest import BUILD, objects, tagged, until
 
 MUTANTS = BUILD / "conformance" / "mutants" / "libplumb-mutants.so"
 JOB = "deadlock-gallery"
@@ -59,6 +61,20 @@ def test_a_ring_is_told_in_every_place(gallery):
 def test_two_drivers_make_one_ring(gallery):
     hang, = gallery("mq-two-drivers").summary["hangs"]
     assert len({c["instance"] for c in hang["cycle"]}) == 2 == len({c["name"] for c in hang["cycle"]})
+
+
+def test_ctrl_c_is_no_verdict(engine):
+    """A scene cut short by the user is neither broken nor violated."""
+    argv = engine.argv("--job", f"{JOB}:mutex-timed", "--drivers", BUILD / "drivers")
+    p = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=engine.root)
+    p.folder = engine.folder
+    engine.started.append(p)
+    log = engine.folder / "events.jsonl"
+    until(lambda: log.exists() and '"armed"' in log.read_text(), 20, "the scene begins")
+    p.send_signal(signal.SIGINT)
+    r = engine.end(p, 20)
+    assert r.code in (130, 0) and r.summary["counts"]["broken"] == r.summary["counts"]["violated"] == 0, r.out
+    assert r.code == 0 or r.summary["verdict"] in ("unknown", "held")
 
 
 def mutant(spec):
