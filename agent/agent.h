@@ -121,7 +121,11 @@ void req_list(json_t *id, json_t *req, int64_t number);
 void req_read(json_t *id, json_t *req, int64_t number);
 void files_remove(void);
 
-/* main.c */
+/* loop.c */
 void stop(int64_t id);
+void say_flush(void);
+void loop_prepare(void);
+int loop_streams(void);
+int loop(void); /* to the end: the exit code */
 
 #endif
