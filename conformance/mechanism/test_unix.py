@@ -420,9 +420,7 @@ def test_connecting_needs_write_permission(d):
     if "stream" in d.about["caps"]:
         d.do(server, "listen", "l")
     d.do(client, "socket", as_="c")
-    root = d.do(client, "ids").out["uid"] == 0
-    if root:
-        d.do(client, "seteuid", uid=65534)
+    root = d.become_plain(client)
     d.do(server, "chmod", n=1, mode=0o777 if root else 0o200)
     if d.call(client, "connect", "c", n=1).errno == "EACCES":
         raise NotHere("the folder of temporary files is closed to a plain user")

@@ -12,7 +12,6 @@ clause = pytest.mark.clause
 MSG_CTRUNC, MSG_CMSG_CLOEXEC = 8, 0x40000000
 SEEK_SET, SEEK_CUR, SEEK_END = 0, 1, 2
 SO_PASSCRED = 16
-NOBODY = 65534
 
 
 def memfd(d, actor, size=777):
@@ -139,8 +138,7 @@ def test_no_room_in_the_table(d):
 def test_too_many_in_flight(d):
     (a,), (b,) = pair(d)
     fd = memfd(d, b)
-    if d.do(b, "ids", B).out["uid"] == 0:
-        d.do(b, "seteuid", B, uid=NOBODY)
+    d.become_plain(b, B)
     d.do(b, "nofile", n=20)
     for _ in range(10):
         r = d.call(b, "sendmsg", B, size=SIZE, fd=fd, n=10)
@@ -159,8 +157,7 @@ def test_the_sender_is_told(d):
         told = d.call(a, "recvmsg", A).out
         assert {k: told[k] for k in ("pid", "uid", "gid")} == {k: true[k] for k in ("pid", "uid", "gid")}, (
             f"the receiver was told {told}, the sender is {true}")
-    if d.do(liar, "ids", B).out["uid"] == 0:
-        d.do(liar, "seteuid", B, uid=NOBODY)
+    d.become_plain(liar, B)
     fails(d.call(liar, "sendmsg", B, size=SIZE, pid=1), "EPERM", "a plain user's message in another's name")
     fails(d.call(liar, "sendmsg", B, size=SIZE, pid=0, uid=1), "EPERM", "a plain user's message with another's uid")
 

@@ -27,6 +27,7 @@ POLLIN, POLLOUT, POLLERR, POLLHUP = 1, 4, 8, 16
 O_NONBLOCK = 0o4000
 SIZE = 24             # a mark: the smallest payload that names itself
 
+NOBODY = 65534
 OBJECT = "o"
 
 
@@ -101,6 +102,16 @@ class Subject(Driver):
         r = self.call(actor, f, on, **args)
         assert r.ret >= 0, f"{f} by actor {actor} gave {said(r)} where it must succeed"
         return r
+
+    def become_plain(self, actor: int, on: str = OBJECT) -> bool:
+        """An actor of root's becomes nobody: was it root's? A container may have neither the right nor such a user."""
+        if self.do(actor, "ids", on).out["uid"] != 0:
+            return False
+        r = self.call(actor, "seteuid", on, uid=NOBODY)
+        if r.errno in ("EPERM", "EINVAL"):
+            raise NotHere(f"root cannot become a plain user here: seteuid gives {r.errno} (CAP_SETUID, or a mapped uid)")
+        assert r.ret == 0, f"seteuid gave {said(r)}"
+        return True
 
     def finish(self, p: Pending, what: str, timeout: float = LIVE_S, waited: float = 0) -> Result:
         """The result of a call that has nothing left to wait for, and has had `waited` seconds. Asleep all the same after
