@@ -101,7 +101,8 @@ static void add_object(struct graph *g, unsigned inst, const char *mech, const j
 		.ends = (int)number(o, "ends"),
 		.lock = strcmp(text(o, "model"), "lock") == 0,
 		.blind = json_is_true(json_object_get(o, "local")) ||
-			 json_is_true(json_object_get(o, "owned")) };
+			 json_is_true(json_object_get(o, "owned")),
+		.late = json_is_true(json_object_get(o, "late")) };
 	copy(to->mech, sizeof to->mech, mech);
 	copy(to->on, sizeof to->on, text(o, "on"));
 	copy(to->name, sizeof to->name, text(o, "name"));
@@ -237,19 +238,20 @@ unsigned graph_suppliers(const struct graph *g, int n, int ret[NODES_MAX])
 	const struct node *me = &g->node[n];
 	const struct object *o = &g->object[me->object];
 	unsigned count = 0;
+	bool self = false;
 
-	if (me->role != ROLE_ACQUIRE) {
-		for (unsigned i = 0; i < g->nwills; i++)
-			if (supplies(g, &g->will[i], me))
-				count = add_once(ret, count, g->will[i].node);
-		return count;
+	for (unsigned i = 0; me->role != ROLE_ACQUIRE && i < g->nwills; i++) {
+		self |= g->will[i].node == n && supplies(g, &g->will[i], me);
+		if (g->will[i].node != n && supplies(g, &g->will[i], me))
+			count = add_once(ret, count, g->will[i].node);
 	}
-	for (unsigned i = 0; i < o->nholders; i++)
+	for (unsigned i = 0; me->role == ROLE_ACQUIRE && i < o->nholders; i++) {
+		self |= o->holder[i].node == n;
 		if (o->holder[i].node >= 0 && !o->holder[i].dead && o->holder[i].node != n)
 			count = add_once(ret, count, o->holder[i].node);
-	for (unsigned i = 0; i < o->nholders && count == 0; i++)
-		if (o->holder[i].node == n) /* alone, it waits for itself */
-			count = add_once(ret, count, n);
+	}
+	if (count == 0 && self) /* alone, it waits for itself */
+		count = add_once(ret, count, n);
 	return count;
 }
 
@@ -293,7 +295,9 @@ static enum enabled enabled(const struct graph *g, const struct node *n)
 	if (n->role == ROLE_ACQUIRE)
 		e = lock_enabled(g, n);
 	else if (n->role == ROLE_TAKE && n->level)
-		e = n->amount < n->need ? NOT : n->picky ? PERHAPS : CERTAINLY;
+		e = n->amount >= n->need && !n->picky			? CERTAINLY
+		    : n->amount >= n->need || g->object[n->object].late ? PERHAPS /* under way */
+									: NOT;
 	else if (n->role == ROLE_PUT && n->level && !n->picky)
 		e = n->room < n->need ? NOT : CERTAINLY;
 	if (e == CERTAINLY && (!object_at_rest(g, n->object) || g->object[n->object].unsure))

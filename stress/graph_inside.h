@@ -42,7 +42,7 @@ struct object {
 	unsigned inst;
 	char mech[TEXT], on[TEXT], name[128]; /* name "": known to one driver only */
 	int ends;
-	bool lock, unsure, blind;
+	bool lock, unsure, blind, late;
 	unsigned nholders;
 	struct holder holder[HOLDERS_MAX];
 };

@@ -136,9 +136,9 @@ static void say_orphan(struct say *s, const struct graph *g, int n)
 	const struct holder *h = graph_dead_holder(g, n);
 
 	say_node(s, g, n, true);
-	say(s, " ");
-	say_wait(s, g, n);
-	say(s, ", %s ", g->node[n].role == ROLE_ACQUIRE ? "held by" : "taken from by");
+	say(s, " waits for ");
+	say_object(s, g, n);
+	say(s, ", %s by ", g->node[n].role == ROLE_ACQUIRE ? "held" : "taken");
 	say_actor(s, g, h->inst, h->id, h->pid);
 	say(s, ", which is dead");
 }

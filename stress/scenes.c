@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ALL_WAIT "* wait @ | * wait @+1, * post @+1, * post @"
 #define ALL_LOCK "* lock @ | * lock @+1, * unlock @+1, * unlock @"
 
 /* clang-format off */
@@ -47,6 +48,35 @@ const struct scene_row scene_rows[] = {
 	{ "mutex-handover", "mutex/normal", 2, 1, NULL, false,
 		"0 lock a | 1 lock a, 0 :await, 0 unlock a",
 		NULL, HANG_NONE, 0 },
+
+	/* counters: a ring of those that have one and want another, and tokens that died */
+	{ "sem-ab-ba", "sem/unnamed", 3, 2, "\"value\":1", false,
+		"0 wait a, 1 wait b | 0 wait b, 1 wait a, 0 post b, 0 post a, 1 post a, 1 post b",
+		"2 post a", HANG_DEADLOCK, 2 },
+	{ "sem-ring-3", "sem/named", 3, 3, "\"value\":1", false,
+		ALL_WAIT,
+		"0 :cancel", HANG_DEADLOCK, 3 },
+	{ "sem-orphan", "sem/unnamed", 3, 1, "\"value\":1", false,
+		"0 wait a | 0 :kill | 1 wait a",
+		"2 post a", HANG_ORPHANED, 0 },
+	{ "sem-two-drivers", "sem/named", 2, 2, "\"value\":1", true,
+		ALL_WAIT,
+		"0 :cancel", HANG_DEADLOCK, 2 },
+	{ "sem-handover", "sem/unnamed", 2, 1, NULL, false,
+		"0 wait a, 1 :await, 1 post a",
+		NULL, HANG_NONE, 0 },
+	{ "sysvsem-ab-ba", "sysvsem/plain", 2, 2, "\"value\":1", false,
+		ALL_WAIT,
+		"1 :cancel", HANG_DEADLOCK, 2 },
+	{ "sysvsem-undo-ring-3", "sysvsem/undo", 3, 3, NULL, false,
+		ALL_LOCK,
+		"2 :kill", HANG_DEADLOCK, 3 },
+	{ "sysvsem-orphan", "sysvsem/plain", 3, 1, "\"value\":1", false,
+		"0 wait a | 0 :kill | 1 wait a",
+		"2 post a", HANG_ORPHANED, 0 },
+	{ "eventfd-ring-empty", "eventfd/semaphore", 3, 3, NULL, false,
+		"* read @, * write @+1",
+		"0 :cancel", HANG_DEADLOCK, 3 },
 
 	/* locks on files: a death frees them; record locks see the ring themselves (EDEADLK) */
 	{ "flock-ring-3", "lock/flock", 3, 3, NULL, false,
@@ -105,6 +135,9 @@ const struct scene_row scene_rows[] = {
 		"0 send a.a size=1000000, 0 recv a.a size=1000000 flags=256,"
 		"1 send a.b size=1000000, 1 recv a.b size=4096",
 		"0 :cancel", HANG_DEADLOCK, 2 },
+	{ "tcp-starved", "inet/tcp4", 3, 1, NULL, false,
+		"0 recv a.a, 1 recv a.b",
+		"2 send a.a, 2 send a.b", HANG_SLOW, 0 },
 	{ "unix-ring-empty", "unix/seqpacket", 4, 4, NULL, false,
 		"* recv @, * send @+1",
 		"2 :cancel", HANG_DEADLOCK, 4 },

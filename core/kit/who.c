@@ -213,6 +213,8 @@ static json_t *object(int handle)
 		(void)json_object_set_new(o, "unsure", json_true());
 	if (h->local)
 		(void)json_object_set_new(o, "local", json_true());
+	if (v->caps & PL_LATE)
+		(void)json_object_set_new(o, "late", json_true());
 	if (v->caps & PL_OWNED)
 		(void)json_object_set_new(o, "owned", json_true());
 	return o;

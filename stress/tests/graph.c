@@ -214,6 +214,17 @@ Test(graph, orphans)
 		"actor 1 (pid 101) waits for mutex a, held by actor 0 (pid 100), which is dead");
 }
 
+Test(graph, a_token_that_died_with_its_taker)
+{
+	begin();
+	put(objects, "{'on':'s','model':'counter','ends':1,"
+		     "'holders':[{'actor':0,'pid':100,'n':1,'dead':true}]}");
+	put(actors, "{'id':0,'pid':100,'is':'dead'}");
+	in(1, "take", "s", 0, 0, 9, "");
+	is(add(graph_new(), 0, "sem"), HANG_ORPHANED, 0,
+		"waits for sem s, taken by actor 0 (pid 100), which is dead");
+}
+
 Test(graph, a_new_actor_under_the_number_of_a_dead_one_is_somebody_else)
 {
 	begin();
@@ -288,6 +299,10 @@ Test(graph, levels)
 	in(0, "take", "a", 0, 0, 9,
 		",'picky':true"); /* where there is nothing, there is not that */
 	is(add(graph_new(), 0, "mq"), HANG_DEADLOCK, 0, NULL);
+	begin();
+	queue("a", 2, ",'late':true"); /* what was put may be under way */
+	in(0, "take", "a", 0, 0, 9, "");
+	is(add(graph_new(), 0, "inet"), HANG_SLOW, 0, NULL);
 	begin(); /* what cannot be read is not claimed */
 	queue("a", 1, "");
 	put(actors, "{'id':0,'pid':100,'is':'asleep','f':'read','role':'take','on':'a','op':1,"
@@ -327,6 +342,22 @@ Test(graph, a_script_supplies)
 	graph_will(g, 0, 0, "p", 0, ROLE_TAKE);
 	graph_will(g, 0, 1, "p", 1, ROLE_TAKE);
 	is(g, HANG_DEADLOCK, 2, NULL);
+	/* of two semaphores that each will give back both, nobody waits for himself */
+	begin();
+	queue("a", 1, "");
+	queue("b", 1, "");
+	in(0, "take", "b", 0, 0, 9, "");
+	in(1, "take", "a", 0, 0, 9, "");
+	g = add(graph_new(), 0, "sem");
+	for (int i = 0; i < 4; i++)
+		graph_will(g, 0, i / 2, i % 2 ? "a" : "b", 0, ROLE_PUT);
+	is(g, HANG_DEADLOCK, 2, NULL);
+	begin(); /* alone it does */
+	queue("a", 1, "");
+	in(0, "take", "a", 0, 0, 9, "");
+	g = add(graph_new(), 0, "sem");
+	graph_will(g, 0, 0, "a", 0, ROLE_PUT);
+	is(g, HANG_DEADLOCK, 1, "to be filled by actor 0");
 	/* somebody else is going to */
 	begin();
 	queue("a", 1, "");
