@@ -196,10 +196,11 @@ static const char *shm_probe(int variant)
 
 		return fd < 0 ? "memfd_create fails: it came with Linux 3.17" : (close(fd), NULL);
 	}
-	if (shm_open(name, O_RDONLY, 0) >= 0 || errno == ENOENT || errno == EACCES)
-		return NULL;
-	return errno == ENOSYS ? "shm_open fails with ENOSYS: there is no tmpfs on /dev/shm"
-			       : "shm_open fails: is there a tmpfs on /dev/shm?";
+	if (shm_open(name, O_RDONLY, 0) < 0 && errno != ENOENT)
+		return "shm_open fails: is there a tmpfs on /dev/shm?";
+	if (access("/dev/shm", F_OK) < 0)
+		return "there is no /dev/shm";
+	return access("/dev/shm", W_OK | X_OK) < 0 ? "/dev/shm may not be written" : NULL;
 }
 
 #define CAPS (PL_EACH | PL_THREADS | PL_MULTI_READER | PL_MULTI_WRITER | PL_PERSIST)

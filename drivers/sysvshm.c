@@ -45,15 +45,16 @@ static void seg_close(struct pl_obj *o)
 	(void)shmdt(o->local);
 }
 
-/* Keys are 31 bits of a name: a stranger's segment under the same one stays. */
+/* Keys are 31 bits of a name: a stranger's segment under the same one stays. One
+ * that may not even be looked at is removed only if it is ours: else the system says EPERM. */
 static int seg_unlink(const char *name)
 {
 	int id = shmget(pl_key(name), 0, 0);
 	struct shmid_ds ds;
 
-	if (id < 0 || shmctl(id, IPC_STAT, &ds) < 0)
+	if (id < 0)
 		return -1;
-	if (ds.shm_perm.cuid != geteuid())
+	if (shmctl(id, IPC_STAT, &ds) == 0 && ds.shm_perm.cuid != geteuid())
 		return (int)pl_ret(EPERM);
 	return shmctl(id, IPC_RMID, NULL);
 }

@@ -13,6 +13,7 @@ clause = pytest.mark.clause
 O_CREAT_EXCL = 0o2 | 0o100 | 0o200
 F_GETFD, FD_CLOEXEC, F_ADD_SEALS, F_SEAL_WRITE = 1, 1, 1033, 8
 PROT_READ = 1
+O_RDONLY, O_RDWR = 0, 2
 
 
 def store(d, actor, value, on="o", at=0):
@@ -85,6 +86,18 @@ def test_name_is_another_object_after_unlink(d):
     assert found(d, a, "new") == 0, "the new object holds what was stored in the old one"
     store(d, a, 7, "new")
     assert found(d, b) == 5, "a store in the new object is found in the old one"
+
+
+@clause("PSHM-23")
+def test_permissions(d):
+    """The owner itself may not, if the mode says so."""
+    d.need_plain_user()
+    d.open()
+    a, = d.attached(1)
+    d.do(a, "unlink")
+    d.do(a, "open", as_="w", flags=O_CREAT_EXCL, mode=0o200)
+    fails(d.call(a, "open", flags=O_RDONLY), "EACCES", "shm_open for reading of what may only be written")
+    fails(d.call(a, "open", flags=O_RDWR), "EACCES", "shm_open for both of what may only be written")
 
 
 @clause("PSHM-08")

@@ -178,3 +178,17 @@ def test_too_large_a_segment(d):
     a, = d.attached(1)
     r = d.call(a, "shmget", size=2**63 - 1, private=1, flags=CREATE)
     assert r.errno in ("EINVAL", "ENOMEM", "ENOSPC"), f"shmget of 2^63 - 1 bytes gave {said(r)}"
+
+
+@clause("SVSHM-13")
+def test_permissions(d):
+    """The owner itself may not, if the mode says so."""
+    d.need_plain_user()
+    d.open()
+    a, = d.attached(1)
+    d.do(a, "set", mode=0o400)
+    fails(d.call(a, "shmget", flags=0o600), "EACCES", "shmget for both of what may only be read")
+    fails(d.call(a, "shmat"), "EACCES", "shmat for both of what may only be read")
+    gives(d.call(a, "shmat", flags=SHM_RDONLY), 0, "shmat for reading")
+    d.do(a, "set", mode=0)
+    fails(d.call(a, "shmat", flags=SHM_RDONLY), "EACCES", "shmat for reading of what nobody may read")

@@ -168,6 +168,15 @@ class Subject(Driver):
             return
         assert False, f"{f} gave {said(r)} instead of ending its process by SIG{signal}"
 
+    def need_plain_user(self) -> None:
+        """Who may do anything cannot show what is forbidden."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except OSError:
+            raise NotHere("whether the driver has privileges cannot be seen") from None
+        if not self.target.native or int(status.partition("CapEff:")[2].split()[0], 16):
+            raise NotHere("permissions do not hold for a privileged user")
+
     def note(self, text: str) -> None:
         """What a clause of kind record has seen: goes into the result."""
         self.notes.append(text)
