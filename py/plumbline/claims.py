@@ -17,6 +17,7 @@ OF_THE_RUN = {
     "RESIDUE": "Nothing is left behind.",
     "ROUNDS": "Every round agrees with its model.",
 }
+SCENE = "scene"  # kind of a record of the deadlock gallery
 _KINDS = ("per_mech", "mechanisms", "mix")  # where an engine's summary may keep its figures by kind of driver
 
 
@@ -106,6 +107,7 @@ def _under_loads(run: dict[str, Any], kinds: list[dict[str, Any]]) -> list[Recor
         _of_the_run("RESIDUE", "broken", r, f"{r.get('kind', '')} {r.get('name', '')} was left behind")
         for r in _dicts(run.get("residue"))
     ]
+    out += [_scene(g) for g in _dicts(stress.get("gallery")) if g.get("scene")]
     return out + _untold(kinds, found, bool(stress.get("shortened")) or len(found) >= VIOLATIONS)
 
 
@@ -132,6 +134,17 @@ def _record(clause: str, mech: str, variant: str, found: list[dict[str, Any]], a
         r.reason, r.witness, r.replay = v.get("reason", ""), v.get("witness"), v.get("replay", "")
         r.expected, r.note = v.get("expected", ""), v.get("note", "")
         r.rule = " ".join(sorted({str(x["rule"]) for x in found if x.get("rule")}))
+    return r
+
+
+def _scene(g: dict[str, Any]) -> Record:
+    """A row of the deadlock gallery: is each wait called what it is?"""
+    mech, _, variant = str(g.get("on") or "?").partition("/")
+    outcome = str(g.get("verdict"))
+    r = Record(str(g["scene"]), variant or mech, mech, outcome if outcome in OUTCOMES else "broken", UNDER_LOAD)
+    r.reason = "" if outcome == "held" else str(g.get("why") or outcome)
+    r.replay = f"plumb-stress --job deadlock-gallery:{g['scene']}"
+    r.kind, r.text = SCENE, "A wait that was arranged is named as what it is."
     return r
 
 

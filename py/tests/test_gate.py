@@ -341,6 +341,16 @@ def test_a_kind_that_was_skipped_under_load_says_why_it_is_no_longer_held(gate, 
     assert code == 1 and "held → skipped A-1 mq under load" in out and "queues_max is 1" in out
 
 
+def test_the_scenes_of_the_gallery_are_claims(gate, results):
+    scene = {"scene": "mutex-self", "on": "mutex/normal", "verdict": "held", "why": "actor 0 waits for mutex a"}
+    results("r1", GOOD, stress={"exit": 0, "per_mech": {}, "gallery": [scene, {**scene, "scene": "mutex-ab-ba"}]})
+    bad = {**scene, "verdict": "violated", "why": "slow, where deadlock must be"}
+    results("r2", GOOD, stress={"exit": 1, "per_mech": {}, "gallery": [bad]}, verdict="violated")
+    code, out, _ = gate("r1", "r2")
+    assert code == 1 and "held → violated mutex-self mutex/normal under load" in out and "slow, where" in out
+    assert "held → missing mutex-ab-ba" in out and "no claim of it" not in out
+
+
 def test_a_list_that_was_cut_may_hide_something_new(gate, results):
     results("r1", {}, {"mq": {"A-1": "VORD", "A-3": ""}})
     f = results("r2", {}, {"mq": {"A-1": "VORD", "A-3": ""}})

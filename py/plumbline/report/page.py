@@ -92,7 +92,7 @@ def view(folder: RunFolder) -> View:
 def _matrices(records: list[Record], under_load: list[Record]) -> list[Matrix]:
     out = []
     load = {(r.clause, column(r.mechanism, r.variant)): r for r in under_load if r.outcome != "skipped"}
-    everything = records + [r for r in under_load if r.clause not in claims.OF_THE_RUN]
+    everything = records + [r for r in under_load if r.clause not in claims.OF_THE_RUN and r.kind != claims.SCENE]
     for mech in dict.fromkeys(r.mechanism for r in everything):
         mine = [r for r in everything if r.mechanism == mech]
         table = cells(r for r in mine if r.test != claims.UNDER_LOAD)
