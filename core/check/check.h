@@ -51,6 +51,8 @@ struct pl_verdict {
 	uint64_t failed;		/* operations that returned -1 */
 	uint64_t bytes;			/* taken */
 	uint32_t lat[80];		/* latency histogram, see pl_lat_bucket */
+	uint32_t op[PL_OPS_MAX]
+		   [2]; /* by operation: those that returned, those of them that failed */
 };
 
 /* Judges all logs of one object and round (control's among them, if there is one) by the model in

@@ -245,6 +245,10 @@ static void count_end(struct pl_merge *m, int who, const struct pl_rec *r, int r
 	m->latest[0] = ++m->ends, m->of[0] = who;
 	v->ops++;
 	v->failed += r->state == PL_FAIL;
+	if (r->op < PL_OPS_MAX) {
+		v->op[r->op][0]++;
+		v->op[r->op][1] += r->state == PL_FAIL;
+	}
 	if (role == PL_TAKE && r->state == PL_OK && r->ret > 0)
 		v->bytes += (uint64_t)r->ret;
 	v->lat[pl_lat_bucket(r->t_return - r->t_invoke)]++;

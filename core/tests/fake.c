@@ -377,6 +377,12 @@ static void tick(void)
 		done, "fail", 0, "bytes", done * 64, "rounds", done ? 1 : 0, "blocked", "lat_ns",
 		"p50", 800, "p99", 6000, "max", 90000);
 
+	if (done)
+		(void)json_object_set_new(
+			json_object_get(o, "lat_ns"), "hist", json_pack("{s:i}", "1024", done));
+
+	if (done)
+		(void)json_object_set_new(o, "op", json_pack("{s:[i,i]}", "send", done, 0));
 	if (me.run_id)
 		(void)json_object_set_new(o, "job", json_integer(me.run_id));
 	event("tick", o);

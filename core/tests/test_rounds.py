@@ -326,6 +326,21 @@ def test_ticks_go_on_when_idle_and_cost_nothing(driver):
     assert e["done"] == 0 and e["blocked"] == [] and sum(x["done"] for x in d.events if x["ev"] == "tick") > 0
 
 
+def test_ticks_tell_operations_and_latencies_of_judged_rounds(driver):
+    d = driver("mq", 2, tick_ms=50)
+    plan = {"actors": [{"ids": [0], "do": ["send"], "size": 8}, {"ids": [1], "do": ["receive"]}]}
+    held(d, d.run(rounds=3, ops=100, plan=plan))
+    seen = len(d.events)
+    d.wait_event("tick", since=seen)
+    ticks = [e for e in d.events if e["ev"] == "tick"]
+    for op in ("send", "receive"):
+        told = [e["op"][op] for e in ticks if op in e.get("op", {})]
+        assert sum(n for n, _ in told) >= 300 and all(failed <= n for n, failed in told)
+    hist = [e["lat_ns"]["hist"] for e in ticks if "hist" in e["lat_ns"]]
+    returned = sum(n for e in ticks for n, _ in e.get("op", {}).values())
+    assert sum(sum(h.values()) for h in hist) == returned and all(int(edge) > 0 for h in hist for edge in h)
+
+
 def test_histories_of_violated_rounds_are_kept(driver, tmp_path):
     """A queue that swaps messages, made so in the driver's libc; without it nothing is kept."""
     shim = DRIVERS.parent / "conformance" / "mutants" / "libplumb-mutants.so"
