@@ -153,6 +153,16 @@ static int set_tick(struct config *c, const char *s)
 	return set_number("--tick (in ms)", s, 20, 60000, &c->tick_ms);
 }
 
+static int set_events_max(struct config *c, const char *s)
+{
+	int64_t kib;
+
+	if (parse_int("--events-max (in KiB)", s, 16, 1 << 20, &kib) < 0)
+		return -1;
+	c->events_max = kib * 1024;
+	return 0;
+}
+
 static int set_only(struct config *c, const char *s)
 {
 	return set_number("--only", s, 0, DRIVERS_MAX, &c->only);
@@ -244,6 +254,8 @@ static const struct {
 	{ "--job", "NAME", "deadlock-gallery: deadlocks made, named and ended; :SCENE plays one",
 		set_job },
 	{ "--only", "N", "of the whole mix run instance N alone, with its own seed", set_only },
+	{ "--events-max", "16384", "KiB of events.jsonl, beyond which old ticks go",
+		set_events_max },
 	{ "--dry-run", NULL, "show the plan and the budget of limits", set_dry },
 	{ "--json", NULL, "events as JSON Lines on stdout", set_json },
 	{ "--list", NULL, "drivers and variants, and what is not supported here", set_list },
@@ -345,6 +357,7 @@ int config_parse(struct config *c, int argc, char **argv)
 						  : CHECKERS_MAX,
 		.actors = 4,
 		.tick_ms = 1000,
+		.events_max = 16 << 20,
 		.only = -1,
 		.place = "free" };
 	if (getrandom(&c->seed, sizeof c->seed, 0) != (ssize_t)sizeof c->seed)

@@ -10,6 +10,7 @@
  * faults  kill, stop and continue        watch   deadlines; dead, starved or stuck
  * events  JSON Lines                     human   plain lines
  * report  run.json and the verdict       proc    /proc
+ * detail  by operation and by latency
  * graph   who waits for whom             gallery scenes, naming: --job deadlock-gallery
  */
 #ifndef PLUMBLINE_ENGINE_H
@@ -36,6 +37,8 @@ enum {
 	VIOLATIONS_KEPT = 100,	/* in run.json, of each list */
 	VIOLATIONS_TOLD = 1000, /* as events */
 	NAME_MAX_ = 32,
+	DETAIL_OPS = 48, /* operations of a kind of driver, counted apart */
+	DETAIL_EDGES = 96,
 };
 
 enum {
@@ -83,6 +86,17 @@ struct tally {
 	struct digest lat;
 };
 
+/* By operation and by latency, of judged rounds. An edge is the upper one, in ns. */
+struct detail {
+	struct detail_op {
+		char name[NAME_MAX_];
+		uint64_t okay, fail;
+	} op[DETAIL_OPS];
+	int64_t edge[DETAIL_EDGES];
+	uint64_t count[DETAIL_EDGES];
+	unsigned nop, nedge;
+};
+
 /* One MECH[/VARIANT]=N of the command line. */
 struct mix {
 	char mech[NAME_MAX_], variant[NAME_MAX_]; /* variant "": the driver's first */
@@ -92,6 +106,7 @@ struct mix {
 	char why[200]; /* not supported: why */
 	struct needs needs;
 	struct tally tally;
+	struct detail detail;
 	const char *label; /* of a job's: what it is called there; NULL: by mechanism and variant */
 	unsigned objects;  /* that one driver opens; 0: one */
 	unsigned ops;	   /* units an actor and round, so that a round fits a turn; 0: the driver's
@@ -113,6 +128,7 @@ struct config {
 	int ntarget;
 	struct fault fault[FAULTS_MAX];
 	int nfault;
+	int64_t events_max; /* bytes of events.jsonl */
 	bool json, dry_run, list, help;
 };
 
@@ -178,8 +194,9 @@ struct driver {
 	int64_t run_from_ns, run_ms, grew_ns; /* grew: when a tick or reply last showed progress */
 	int64_t silent_ns, run_delay_ns;      /* silence was noticed; schedstat then */
 	bool starving, in_lane, hang;
-	json_t *who;	  /* what it last answered to that question; NULL: nothing */
-	const char *seen; /* what the last status of this run showed; NULL: none asked */
+	json_t *who;	   /* what it last answered to that question; NULL: nothing */
+	unsigned nblocked; /* actors, at the last tick */
+	const char *seen;  /* what the last status of this run showed; NULL: none asked */
 	int64_t seen_ns;
 	int64_t examined_ns; /* status was asked for, the run being overdue */
 	int64_t cont_ns;     /* continue cont_actor then; 0: none stopped */
@@ -214,6 +231,7 @@ struct engine {
 	int argc;
 	char **argv;
 	int events_fd, lock_fd, dir_fd;
+	int64_t events_size, events_bound; /* of events.jsonl; when it is next made shorter */
 	bool events_lost, tty, private_ipc;
 	json_t *violations, *hangs, *residue, *brokens;
 	uint64_t nviolations, nhangs, nrests, nstarved, nunasked;
@@ -317,6 +335,10 @@ int tally_run(struct tally *t, const json_t *summary);
 void tally_tick(struct tally *t, const json_t *tick);
 void tally_add(struct tally *t, const struct tally *more);
 json_t *tally_json(const struct tally *t, double seconds);
+
+/* detail.c. json: sets `op` {name: [okay, failed]} and `lat_hist` {edge: how many}. */
+void detail_tick(struct detail *d, const json_t *tick);
+void detail_json(const struct detail *d, json_t *to);
 
 /* events.c. The object is taken over; `ev` and `t` are added. */
 void events_put(struct engine *e, const char *ev, json_t *o);

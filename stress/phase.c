@@ -8,6 +8,15 @@
 
 #define LATE_NS (SEC / 2)
 
+static unsigned blocked(const struct engine *e, const struct mix *m)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < e->n; i++)
+		n += e->drv[i].mix == m && e->drv[i].state != ST_GONE ? e->drv[i].nblocked : 0;
+	return n;
+}
+
 static json_t *mechs(struct engine *e)
 {
 	json_t *all = json_object();
@@ -17,15 +26,17 @@ static json_t *mechs(struct engine *e)
 		struct mix *m = &e->cfg.mix[i];
 		const struct tally *t = &m->tally;
 		char name[2 * NAME_MAX_];
+		json_t *o = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "n",
+			(json_int_t)m->n, "done", (json_int_t)t->tick_done, "okay",
+			(json_int_t)t->tick_okay, "fail", (json_int_t)t->tick_fail, "bytes",
+			(json_int_t)t->tick_bytes, "rounds", (json_int_t)t->rounds, "violated",
+			(json_int_t)t->violated, "unknown", (json_int_t)t->unknown, "ops_per_s",
+			s > 0 && e->run_from_ns ? (double)t->tick_done / s : 0.0);
 
-		(void)json_object_set_new(all, mix_name(m, name),
-			json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "n", (json_int_t)m->n,
-				"done", (json_int_t)t->tick_done, "okay", (json_int_t)t->tick_okay,
-				"fail", (json_int_t)t->tick_fail, "bytes",
-				(json_int_t)t->tick_bytes, "rounds", (json_int_t)t->rounds,
-				"violated", (json_int_t)t->violated, "unknown",
-				(json_int_t)t->unknown, "ops_per_s",
-				s > 0 && e->run_from_ns ? (double)t->tick_done / s : 0.0));
+		(void)json_object_set_new(o, "judged", json_integer((json_int_t)t->judged));
+		(void)json_object_set_new(o, "blocked", json_integer(blocked(e, m)));
+		detail_json(&m->detail, o);
+		(void)json_object_set_new(all, mix_name(m, name), o);
 	}
 	return all;
 }

@@ -153,6 +153,8 @@ static void take_tick(struct driver *d, const json_t *tick)
 	int64_t done = json_integer_value(json_object_get(tick, "done"));
 
 	tally_tick(&d->mix->tally, tick);
+	detail_tick(&d->mix->detail, tick);
+	d->nblocked = (unsigned)json_array_size(json_object_get(tick, "blocked"));
 	if (done > 0 || json_integer_value(json_object_get(tick, "rounds")) > 0)
 		d->grew_ns = now_ns();
 }

@@ -217,6 +217,7 @@ static json_t *per_mech(struct engine *e, double seconds)
 		char name[2 * NAME_MAX_];
 		json_t *o = tally_json(&m->tally, seconds);
 
+		detail_json(&m->detail, o);
 		(void)json_object_set_new(o, "drivers", json_integer(m->n));
 		if (!m->supported)
 			(void)json_object_set_new(o, "skipped", json_string(m->why));

@@ -30,6 +30,7 @@ BAD = [
     (["fake=1", "--actors", "65"], "integer from 1 to 64"),
     (["fake=1", "--only", "1"], "no such instance"),
     (["fake=1", "--target", " "], "prefix"),
+    (["fake=1", "--events-max", "1"], "integer from 16"),
     (["fake=1", "--bogus"], "unknown option '--bogus'"),
     (["fake=1", "--json=1"], "takes no value"),
 ]

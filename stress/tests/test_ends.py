@@ -180,3 +180,25 @@ def test_soft_limit_is_raised(engine):
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
     assert engine("fake/obey=60", preexec_fn=lower).code == 0
+
+
+def test_the_event_file_is_bounded_and_keeps_what_was_found(engine):
+    """What stdout said is the whole; the file may lack passing events, the old ones, and nothing else."""
+    r = engine("fake/lie-numbers=4", "--events-max", "16", "--slice", "5ms", "--for", "2500ms", "--json")
+    said, kept = [json.loads(line) for line in r.out.splitlines()], r.events
+    passing = ("tick", "fault", "slow")
+    assert r.code == 1 and len(said) > len(kept)
+    assert [e for e in said if e["ev"] not in passing] == [e for e in kept if e["ev"] not in passing]
+    ticks = [e["t"] for e in said if e["ev"] == "tick"]
+    left = [e["t"] for e in kept if e["ev"] == "tick"]
+    assert len(left) < len(ticks) and ticks[len(ticks) - len(left) :] == left
+    assert not (r.folder / "events.jsonl.new").exists()
+
+
+def test_operations_and_latencies_are_summed(engine):
+    r = engine("fake/obey=2", "--for", "1500ms")
+    kind = r.summary["per_mech"]["fake/obey"]
+    okay, fail = kind["op"]["send"]
+    assert okay > 0 and fail == 0 and kind["lat_hist"] == {"1024": okay}
+    last = [e for e in r.events if e["ev"] == "tick"][-1]["mechs"]["fake/obey"]
+    assert last["op"]["send"][0] <= okay and last["blocked"] == 0
