@@ -6,14 +6,13 @@ import argparse
 import contextlib
 import dataclasses
 import os
-import re
 import shlex
 import signal
 import sys
 from pathlib import Path
 from typing import Sequence
 
-from . import __version__, after, agent, bundle
+from . import __version__, after, agent, bundle, jobfile
 from .calls import DriverError
 from .console import Out, flush
 from .drivers import ask
@@ -27,10 +26,10 @@ EPILOG = """exit codes: 0 every claim held, 1 a claim was violated, 2 usage, 3 b
 
 def duration(text: str) -> float:
     """ "60s", "5m", "200ms", "1h": seconds. A unit must be there."""
-    m = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-    if not m:
-        raise argparse.ArgumentTypeError(f"{text!r}: a duration carries its unit, as in 60s, 5m or 500ms")
-    return float(m[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[m[2]]
+    try:
+        return jobfile.seconds(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,9 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         suites,
     )
     conform.add_argument("mechanisms", metavar="MECH", nargs="*", help="mq, mutex/robust …; all when none is named")
-    stress = add("stress", "hundreds of drivers at once, every round judged", place, as_json, results)
-    stress.add_argument("mix", metavar="MECH[/VARIANT]=N", nargs="+")
-    _stress_options(stress)
+    _stress_options(add("stress", "hundreds of drivers at once, every round judged", place, as_json, results))
     add(
         "run",
         "the main job: conform, then a short stress of everything, then the report",
@@ -96,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "--for", dest="for_s", metavar="TIME", type=duration, default=20.0, help="length of the stress (default 20s)"
     )
     after.parsers(add, as_json)
+    _soak_options(add("soak", "stress for hours; after kill -9 it goes on where it was", place, as_json, results))
     return top
 
 
@@ -119,8 +117,23 @@ def _place() -> argparse.ArgumentParser:
     return place
 
 
-def _stress_options(p: argparse.ArgumentParser) -> None:
-    p.add_argument("--for", dest="for_s", metavar="TIME", type=duration, default=10.0, help="as in 60s (default 10s)")
+def _soak_options(p: argparse.ArgumentParser) -> None:
+    _stress_options(p, "8h")
+    p.add_argument("--resume", metavar="RUN", nargs="?", const="", help="go on with a soak that died (default: newest)")
+    p.add_argument("--segment", dest="segment_s", metavar="TIME", type=duration, help="of one engine (default 10m)")
+    p.add_argument("--every", dest="every_s", metavar="TIME", type=duration, help="a line and a sample (default 1m)")
+    p.add_argument("--prom", metavar="FILE", help="write the Prometheus text here too")
+    p.set_defaults(for_s=None)
+
+
+def _stress_options(p: argparse.ArgumentParser, length: str = "10s") -> None:
+    what = f"as in 60s (default {length})"
+    p.add_argument("mix", metavar="MECH[/VARIANT]=N", nargs="*")
+    p.add_argument(
+        "--job", metavar="FILE", help="TOML that says what to run (py/README.md); or a job of the engine's own"
+    )
+    p.set_defaults(parser=p)
+    p.add_argument("--for", dest="for_s", metavar="TIME", type=duration, default=duration(length), help=what)
     p.add_argument("--seed", help="replay the random choices of an earlier run")
     p.add_argument("--lanes", metavar="N|free", help="drivers in a round at once (default: half the CPUs)")
     p.add_argument("--place", choices=("same", "spread", "free"), help="actors on CPUs")
@@ -132,7 +145,7 @@ def _stress_options(p: argparse.ArgumentParser) -> None:
 
 
 def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
-    from . import doctor, drivercheck, jobs  # late: --help and a typo need no rich, no jinja2
+    from . import doctor, drivercheck, jobs, soak  # late: --help and a typo need no rich, no jinja2
 
     if a.command == "bundle":
         return _bundle(Out(quiet=False), a)
@@ -145,6 +158,8 @@ def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
     if a.command == "drivercheck":
         return drivercheck.command(out, a.path, target, a.json is not None)
     places = Places.find(a.drivers)
+    if a.command == "soak":
+        return soak.command(out, places, a, f"{program()} {shlex.join(argv)}")
     target = _settled(out, a, target, places)
     if target.agent == agent.PUSH:  # these are the drivers that run
         places = dataclasses.replace(places, drivers=bundle.folder_for(places.drivers))
@@ -193,7 +208,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        return _dispatch(_parser().parse_args(argv), argv)
+        parser = _parser()
+        a = parser.parse_args(argv)
+        if getattr(a, "job", None):
+            a = jobfile.parse(parser, a, argv)
+        return _dispatch(a, argv)
     except SystemExit as e:  # argparse
         return e.code if isinstance(e.code, int) else EXIT_USAGE
     except KeyboardInterrupt:

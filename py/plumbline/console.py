@@ -86,6 +86,10 @@ class Watch:
         if self._live:
             self._live.__exit__(*why)
 
+    @property
+    def live(self) -> bool:
+        return self._live is not None
+
     def show(self, screen: Any, line: str = "") -> None:
         """`screen` on a terminal, `line` every 10 s elsewhere."""
         if self._live:

@@ -73,6 +73,8 @@ class Job:
     def stress(self) -> int:
         self.places.need_drivers()
         self.mix = self._named(self.args.mix)
+        if not self.mix and not self.args.job:
+            raise Trouble("name what to run, as in `plumbline stress pipe=20 mq=10`, or say --job FILE")
         self.args.seed = self.seed
         if self.args.dry_run:
             return stress.dry_run(self.places, self.target, self.mix, stress.options(self.args)).returncode

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from .places import Places
 
 ROOT = "plumbline-results"
 _UNLINK_S = 10
+_SWEEP_S = 2.0
 
 
 class RunFolder:
@@ -44,6 +46,27 @@ class RunFolder:
             folder.write_json("env.json", {})
         except OSError as e:
             raise Trouble(f"cannot keep results in {root}: {e.strerror}; say --out DIR", EXIT_BROKEN) from None
+        return folder
+
+    @classmethod
+    def reopen(cls, path: Path) -> "RunFolder":
+        """A dead run's folder, locked again. Trouble when somebody works in it."""
+        folder, deadline = cls(path), time.monotonic() + _SWEEP_S
+        while folder._lock is None:
+            try:
+                fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as e:
+                raise Trouble(f"cannot go on in {path}: {e.strerror}", EXIT_BROKEN) from None
+            if _alone(fd, path / "lock"):
+                folder._lock = fd
+            else:  # a sweep of another run may hold it for a moment, and then remove it
+                os.close(fd)
+                if time.monotonic() > deadline:
+                    raise Trouble(f"run {path.name} is still at work", EXIT_BROKEN)
+                threading.Event().wait(0.02)
+        os.truncate(folder._lock, 0)
+        os.pwrite(folder._lock, f"plumbline {path.name}\n".encode(), 0)
+        folder._link(path.parent / "latest")
         return folder
 
     @classmethod
@@ -114,6 +137,15 @@ class RunFolder:
             pass
 
 
+def _alone(fd: int, path: Path) -> bool:
+    """The lock is ours, and still the file of that name."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.fstat(fd).st_ino == path.stat().st_ino
+    except OSError:
+        return False
+
+
 def _object(line: str) -> dict[str, Any] | None:
     try:
         value = json.loads(line)
@@ -153,11 +185,11 @@ def _unlink(journal: Path, places: Places, target: list[str]) -> list[str]:
         return []
     done = []
     for driver, name in sorted(pairs):
-        if driver not in places.driver_names() or not name.startswith("/plumb."):
+        if "/" in driver or not name.startswith("/plumb."):
             continue  # a name that is not ours is not ours to remove
         try:
             r = subprocess.run(
-                [*target, places.driver(driver), "--unlink", name],
+                [*target, places.drivers / f"plumb-{driver}", "--unlink", name],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=_UNLINK_S,

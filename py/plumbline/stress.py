@@ -17,7 +17,8 @@ from rich.console import Group
 from rich.text import Text
 
 from .catalogue import Catalogue
-from .console import Out, grid
+from .console import Out, Watch, grid
+from .jobfile import is_file
 from .outcomes import EXIT_BROKEN, EXIT_USAGE, Trouble, column
 from .places import Places
 from .target import Target
@@ -37,6 +38,7 @@ class Stress:
     exit: int = EXIT_BROKEN
     stderr: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    interrupted: bool = False
 
     @property
     def verdict(self) -> str:
@@ -49,12 +51,22 @@ def options(a: Any) -> list[str]:
     for name in ("seed", "lanes", "place", "actors", "ops", "only"):
         value = getattr(a, name, None)
         argv += [f"--{name}", str(value)] if value is not None else []
+    if getattr(a, "job", None) and not is_file(a.job):
+        argv += ["--job", a.job]
     for fault in getattr(a, "fault", None) or []:
         argv += ["--fault", fault]
     return argv
 
 
-def run(out: Out, places: Places, target: Target, mix: list[str], opts: list[str], folder: Path) -> Stress:
+def run(
+    out: Out,
+    places: Places,
+    target: Target,
+    mix: list[str],
+    opts: list[str],
+    folder: Path,
+    board: "Board | None" = None,
+) -> Stress:
     """Runs the engine to its end. Ctrl-C is passed on: once it stops and reports, twice it kills."""
     if target.agent:
         from . import carried  # late: it is made of this module's parts
@@ -86,9 +98,9 @@ def run(out: Out, places: Places, target: Target, mix: list[str], opts: list[str
     except OSError as e:
         raise Trouble(f"cannot start {argv[0]}: {e.strerror}", EXIT_BROKEN) from None
     s = Stress()
-    board = Board(mix)
+    board = board or Board(mix)
     with out.watch() as watch:
-        _follow(child, board, s, lambda: watch.show(board.screen(), board.line()))
+        _follow(child, board, s, lambda: board.beat(watch, child.pid))
     s.exit, s.seconds = child.returncode, time.monotonic() - begun
     try:
         s.summary = json.loads((folder / "run.json").read_text())
@@ -145,7 +157,7 @@ def _follow(child: subprocess.Popen, board: "Board", s: Stress, show: Any) -> No
     child.wait()
     child.stdout.close()
     child.stderr.close()
-    s.stderr = list(tail)
+    s.stderr, s.interrupted = list(tail), interrupts > 0
 
 
 class Board:
@@ -172,6 +184,10 @@ class Board:
                 self.rows.setdefault(name, {}).update(figures)
         elif ev in ("violation", "hang"):
             self.notes.append(f"{ev} {_name(e)} {e.get('rule', '')} {e.get('text') or e.get('why') or ''}".strip())
+
+    def beat(self, watch: Watch, pid: int) -> None:
+        """Called a few times a second while the engine, process `pid`, lives."""
+        watch.show(self.screen(), self.line())
 
     def screen(self) -> Group:
         rows = [
@@ -205,7 +221,7 @@ def _figure(v: Any) -> str:
     return f"{v:,.0f}" if isinstance(v, (int, float)) else ""
 
 
-def show(out: Out, s: Stress, found: list[dict[str, Any]]) -> None:
+def show(out: Out, s: Stress, found: list[dict[str, Any]], what: str = "stress") -> None:
     """What the engine counted, by kind; then what it found."""
     kinds = s.summary.get("per_mech") or {}
     rows = [
@@ -239,7 +255,7 @@ def show(out: Out, s: Stress, found: list[dict[str, Any]]) -> None:
         for line in s.stderr[-8:]:
             out.say(f"  {line}")
     elif s.summary.get("why"):
-        out.say(f"stress: {s.summary['verdict']}: {s.summary['why']} ({s.seconds:.1f} s)")
+        out.say(f"{what}: {s.summary['verdict']}: {s.summary['why']} ({s.seconds:.1f} s)")
 
 
 def _show_gallery(out: Out, scenes: Any) -> None:

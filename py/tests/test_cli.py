@@ -36,7 +36,7 @@ def world(tmp_path, monkeypatch):
     [
         ([], 2, "required"),
         (["fly"], 2, "invalid choice"),
-        (["stress"], 2, "required"),
+        (["stress"], 2, "name what to run"),
         (["conform", "nix"], 2, "no mechanism 'nix'"),
         (["conform", "toy/nix"], 2, "no variant 'toy/nix'"),
         (["conform", "--shard", "5/4"], 2, "2/4"),
