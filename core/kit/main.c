@@ -206,6 +206,8 @@ static void finish(void)
 		pl_call_died(i); /* not reaped in time */
 	pl_round_abandon();
 	last_requests();
+	if (c->inited)
+		pl_tick(pl_now()); /* what was done since the last one is not lost */
 	leaked = pl_objects_drop();
 	if (c->stop_id >= 0)
 		pl_reply(c->stop_id, json_pack("{sO}", "leaked", leaked));

@@ -237,6 +237,7 @@ static void end_run(int canceled)
 	if (canceled)
 		(void)json_object_set_new(o, "canceled", json_true());
 	me.rounds += rounds;
+	me.fresh += done;
 	if (bad)
 		violation();
 	if (me.mode == DOUBLE)
@@ -296,6 +297,24 @@ static void do_fault(json_int_t id, json_t *q)
 	ok(id);
 }
 
+static void tick(void)
+{
+	int done = me.run_id && me.mode != STUCK ? ROUND_OPS : 0;
+	json_t *lat = json_pack("{s:i,s:i,s:i}", "p50", 800, "p99", 6000, "max", 90000);
+	json_t *o = json_pack("{s:i,s:i,s:i,s:i,s:i,s:[],s:o}", "done", done, "okay", done, "fail",
+		0, "bytes", done * 64, "rounds", done ? 1 : 0, "blocked", "lat_ns", lat);
+
+	if (me.fresh) {
+		(void)json_object_set_new(lat, "hist", json_pack("{s:i}", "1024", me.fresh));
+		(void)json_object_set_new(o, "op", json_pack("{s:[i,i]}", "send", me.fresh, 0));
+		me.fresh = 0;
+	}
+	if (me.run_id)
+		(void)json_object_set_new(o, "job", json_integer(me.run_id));
+	event("tick", o);
+	me.next_tick = now_ns() + me.tick_ns;
+}
+
 /* Left behind on purpose: it has its own session and ignores what can be ignored. */
 static void leave_child(void)
 {
@@ -327,6 +346,7 @@ static void do_stop(json_int_t id, json_t *q)
 		leave_child();
 	if (me.mode != LEAK && *me.object && object_path(me.object, path, sizeof path) == 0)
 		(void)unlink(path);
+	tick();
 	if (id)
 		reply(id, "ok", json_pack("{s:[]}", "leaked"));
 	event("bye", json_pack("{s:[]}", "leaked"));
@@ -368,25 +388,6 @@ static void request(json_t *q)
 		}
 	}
 	refuse(id, op ? "unsupported" : "proto", op ? "unknown op" : "no op");
-}
-
-static void tick(void)
-{
-	int done = me.run_id && me.mode != STUCK ? ROUND_OPS : 0;
-	json_t *o = json_pack("{s:i,s:i,s:i,s:i,s:i,s:[],s:{s:i,s:i,s:i}}", "done", done, "okay",
-		done, "fail", 0, "bytes", done * 64, "rounds", done ? 1 : 0, "blocked", "lat_ns",
-		"p50", 800, "p99", 6000, "max", 90000);
-
-	if (done)
-		(void)json_object_set_new(
-			json_object_get(o, "lat_ns"), "hist", json_pack("{s:i}", "1024", done));
-
-	if (done)
-		(void)json_object_set_new(o, "op", json_pack("{s:[i,i]}", "send", done, 0));
-	if (me.run_id)
-		(void)json_object_set_new(o, "job", json_integer(me.run_id));
-	event("tick", o);
-	me.next_tick = now_ns() + me.tick_ns;
 }
 
 static int till_next(void)

@@ -58,6 +58,7 @@ extern struct fake {
 	char run[64], dir[3800], object[256];
 	pid_t actor[ACTORS];
 	int nactors, rounds, stopped;
+	int fresh; /* operations of rounds that ended since the last tick */
 } me;
 
 /* fake_say.c: lines on stdout. Objects given are taken over. */
