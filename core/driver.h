@@ -228,9 +228,9 @@ struct pl_driver {
 	int ids;    /* fd[0] is an identifier of System V, not a descriptor: a number that holds in
 		       every process, and is never closed */
 
-	/* Fills o->fd, or initialises o->mem. >= 0, or -1 with errno. With `create` 0 and memory:
-	 * nothing to do. For memory objects it is called again (zeroed memory) when a death has
-	 * spoilt the old state. */
+	/* Fills o->fd, or initialises o->mem. >= 0, or -1 with errno. Memory without a name is not
+	 * attached: not called with `create` 0. For memory objects it is called again (zeroed
+	 * memory, `create` 1, descriptors as they are) when a death has spoilt the old state. */
 	long (*open)(struct pl_obj *o, const struct pl_args *a);
 	/* Undoes what open did in this process, beside descriptors and `mem`: unmaps, detaches
 	 * `local`. NULL: nothing to do. */

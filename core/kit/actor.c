@@ -230,7 +230,7 @@ void pl_actor_attach(struct pl_env *e, struct pl_obj *o, const int64_t *open_arg
 static void do_open(struct pl_env *e, const struct pl_cmd *m, int *fds, int nfds)
 {
 	struct pl_obj *o = &e->obj[m->handle];
-	int i, next = 0;
+	int i, next = 0, first;
 
 	*o = m->obj;
 	o->local = NULL;
@@ -243,12 +243,12 @@ static void do_open(struct pl_env *e, const struct pl_cmd *m, int *fds, int nfds
 		(void)raw_close(fds[next++]);
 		o->mem = o->mem == MAP_FAILED ? NULL : o->mem;
 	}
-	for (i = 0; i < PL_FDS_MAX; i++) {
+	for (first = next, i = 0; i < PL_FDS_MAX; i++) {
 		bool had = o->fd[i] >= 0;
 
 		o->fd[i] = had && next < nfds ? fds[next++] : -1;
 	}
-	if ((next == 0 && o->name) || pl_caps_of(e->drv, o) & PL_EACH)
+	if ((next == first && o->name) || pl_caps_of(e->drv, o) & PL_EACH)
 		pl_actor_attach(e, o, m->v);
 }
 

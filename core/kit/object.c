@@ -301,7 +301,8 @@ void pl_req_open(int64_t id, json_t *req)
 	if (h->sysname[0] && h->obj.create)
 		journal(h->sysname);
 	r = c->drv->mem ? map_memory(h) : 0;
-	if (r == 0 && (!h->obj.mem || h->obj.create) && c->drv->open(&h->obj, &h->args) < 0)
+	if (r == 0 && (!h->obj.mem || h->obj.create || h->obj.name) &&
+		c->drv->open(&h->obj, &h->args) < 0)
 		r = -errno;
 	if (r < 0) {
 		h->created = false;

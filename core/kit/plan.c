@@ -262,7 +262,7 @@ static uint64_t amount_put(unsigned actor, enum pl_arg_kind unit)
 
 		pl_unit_draw(p, c->ops, key, u, &d, v);
 		(void)pl_arg_of(&c->ops[p->op[d]], unit, &at);
-		sum += at >= 0 ? (uint64_t)v[at] : 0;
+		sum += at >= 0 ? (uint64_t)v[at] : unit == PL_TAG;
 	}
 	return sum;
 }
@@ -272,6 +272,7 @@ void pl_plan_balance(void)
 {
 	enum pl_model model = (enum pl_model)c->shared->model;
 	bool lossy = c->shared->caps & PL_LOSSY;
+	bool counted = model == PL_MODEL_SUM || model == PL_MODEL_COUNTER;
 	uint64_t put = 0, takers = 0, nth = 0, share;
 	unsigned i;
 
@@ -282,7 +283,7 @@ void pl_plan_balance(void)
 		p->quota = p->in ? p->units : 0;
 		if (role_of(p) == PL_PUT)
 			put += model == PL_MODEL_STREAM ? amount_put(i, PL_SIZE)
-			       : model == PL_MODEL_SUM	? amount_put(i, PL_TAG)
+			       : counted		? amount_put(i, PL_TAG)
 							: p->units;
 		takers += role_of(p) == PL_TAKE;
 	}

@@ -42,7 +42,7 @@ static void prepare(struct pl_worker *w, struct pl_env *e, enum pl_stage stage)
 		.part = &s->part[e->id],
 		.head = pl_hist(s, e->id),
 		.stream = s->model == PL_MODEL_STREAM,
-		.sum = s->model == PL_MODEL_SUM,
+		.counted = s->model == PL_MODEL_SUM || s->model == PL_MODEL_COUNTER,
 		.lossy = s->caps & PL_LOSSY,
 		.key = pl_unit_key(s, e->id),
 		.before = pl_sched_before((enum pl_sched)s->sched) };

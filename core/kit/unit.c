@@ -266,7 +266,7 @@ static enum next take_unit(struct pl_worker *w, const struct pl_op *op, const in
 		set_deadline(op, a, v);
 		ret = take(w, op, a);
 		if (ret >= 0) {
-			*ret_got = w->stream ? (uint64_t)ret : w->sum ? w->taken : 1;
+			*ret_got = w->stream ? (uint64_t)ret : w->counted ? w->taken : 1;
 			return w->stream && ret == 0 ? LEAVE : DONE;
 		}
 		n = last ? LEAVE : after_failure(w);
@@ -362,7 +362,7 @@ static enum next one(
 
 void pl_work(struct pl_worker *w)
 {
-	bool bytes = (w->stream || w->sum) && w->e->ops[w->part->op[0]].role == PL_TAKE;
+	bool bytes = (w->stream || w->counted) && w->e->ops[w->part->op[0]].role == PL_TAKE;
 	int64_t v[PL_DO_MAX][PL_ARGS_MAX + 1] = { 0 };
 	uint64_t done = 0, unit = 0, got = 0;
 

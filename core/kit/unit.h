@@ -17,7 +17,7 @@ struct pl_worker {
 	struct pl_rec *rec;
 	uint32_t n;   /* records written */
 	int64_t last; /* stamp of the last return */
-	bool stream, sum, lossy;
+	bool stream, counted, lossy;
 	uint64_t key;
 	pl_sched_fn *before;
 	int32_t err;	/* of the last operation */

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: MIT
+"""Stories of System V semaphores: several at once, zero, removal, and what is undone when a process ends.
+
+Source: semget(2), semop(2), semctl(2), and the clauses named at each test.
+"""
+import random
+import time
+
+import pytest
+
+from suite.subject import fails, gives, said
+from suite.transfer import interrupted
+
+clause = pytest.mark.clause
+SEM_UNDO, IPC_NOWAIT = 0x1000, 0o4000
+
+
+def all_of(d, actor, n=2):
+    out = d.do(actor, "getall").out
+    return tuple(out[x] for x in "abcdef"[:n])
+
+
+def waits(d, actor, f="semop", **args):
+    p = d.start(actor, f, **args)
+    d.asleep((actor, p))
+    return p
+
+
+def still(d, actor, p, what):
+    d.asleep((actor, p))
+    assert not p.done(), f"{what} ended a wait that it does not satisfy: {said(p.result(0))}"
+
+
+@clause("SVSEM-02")
+def test_no_part_is_seen(d):
+    """A token swings between two semaphores, each way in one call, while others look at both at once."""
+    d.open(nsems=2, value=2)
+    *swingers, watcher = d.actors(4)
+    for _ in range(3):
+        swings = [d.start(a, "swing", turns=4000) for a in swingers]
+        parts = d.do(watcher, "watch", turns=8000, sum=4).out["parts"]
+        for p in swings:
+            gives(d.finish(p, "semops that need not wait for long"), 0, "semop")
+        assert parts == 0, f"{parts} of 8000 looks saw a token that was in neither or in both of two semaphores"
+    assert all_of(d, watcher) == (2, 2)
+
+
+@clause("SVSEM-04")
+def test_wait_for_zero(d):
+    d.open(value=2)
+    a, z1, z2 = d.actors(3)
+    for _ in range(2):
+        p, q = waits(d, z1, num=0, add=0), waits(d, z2, num=0, add=0)
+        d.do(a, "semop", num=0, add=-1)
+        still(d, z1, p, "a value of 1")
+        low = d.do(a, "semop", num=0, add=-1)
+        for r in (d.finish(x, "a wait for zero at zero") for x in (p, q)):
+            gives(r, 0, "a wait for zero")
+            assert not r.before(low), "a wait for zero returned before the value was zero"
+        gives(d.call(z1, "semop", num=0, add=0), 0, "a wait for zero at zero")
+        d.do(a, "semop", num=0, add=2)
+
+
+@clause("SVSEM-06")
+def test_setting_wakes(d):
+    d.open(nsems=2, value=0)
+    a, taker, zero = d.actors(3)
+    p = waits(d, taker, num=0, add=-2)
+    d.do(a, "setval", num=0, value=1)
+    still(d, taker, p, "SETVAL 1")
+    d.do(a, "setval", num=0, value=3)
+    gives(d.finish(p, "a wait for 2 after SETVAL 3"), 0, "semop -2")
+    assert all_of(d, a) == (1, 0)
+    p, q = waits(d, taker, num=1, add=-1), waits(d, zero, num=0, add=0)
+    d.do(a, "setall", a=0, b=1)
+    gives(d.finish(p, "a wait for 1 after SETALL"), 0, "semop -1")
+    gives(d.finish(q, "a wait for zero after SETALL"), 0, "semop 0")
+    assert all_of(d, a) == (0, 0)
+
+
+@clause("SVSEM-07")
+def test_removal_ends_waits(d):
+    d.open(nsems=2, value=1)
+    a, *others = d.actors(5)
+    how = [{"num": 0, "add": -2}, {"num": 0, "add": 0}, {"num": 1, "add": -3}]
+    pending = [waits(d, x, **args) for x, args in zip(others, how)]
+    pending.append(waits(d, others[3], "semop2", num=0, add=1, num2=1, add2=-4))
+    d.do(a, "rmid")
+    for p in pending:
+        fails(d.finish(p, "a wait after IPC_RMID"), "EIDRM", "a wait for a set that was removed")
+    fails(d.call(a, "semop", num=0, add=1), "EINVAL", "semop with the identifier of a set that was removed")
+
+
+@clause("SVSEM-08")
+def test_signal_ends_a_wait(d):
+    d.open(value=0)
+    a, taker = d.actors(2)
+    fails(interrupted(d, taker, waits(d, taker, "wait", n=1)), "EINTR", "a semop that a caught signal has interrupted")
+    p = waits(d, taker, "wait", n=1)
+    d.fault("signal", taker, signal="USR1")
+    fails(d.finish(p, "semop after a signal"), "EINTR", "a semop with a signal whose handler has SA_RESTART")
+    assert d.do(a, "counts").out["ncnt"] == 0
+    d.do(a, "post", n=1)
+    assert d.do(a, "getval").out["value"] == 1, "an interrupted semop has taken a token"
+
+
+@clause("SVSEM-09")
+def test_time_out_is_never_early(d):
+    d.open(nsems=2, value=0)
+    _, taker = d.actors(2)
+    for f, args in (("timedwait", {"n": 1}), ("semtimedop2", {"num": 0, "add": 1, "num2": 1, "add2": -1})):
+        for wait_ns in (1_000_000, 60_000_000):
+            begun = time.monotonic_ns()
+            r = d.call(taker, f, timeout_ns=wait_ns, **args)
+            took = time.monotonic_ns() - begun
+            fails(r, "EAGAIN", f"{f} with nothing to end it")
+            assert took >= wait_ns, f"{f} with a time-out of {wait_ns} ns ended after {took} ns"
+    assert all_of(d, taker) == (0, 0)
+
+
+@clause("SVSEM-09")
+def test_time_out_against_a_post(d):
+    d.open(value=0)
+    giver, taker = d.actors(2)
+    rng, ended = random.Random(9), {None: 0, "EAGAIN": 0}
+    for _ in range(250):
+        p = d.start(taker, "timedwait", n=1, timeout_ns=rng.randrange(0, 600_000))
+        d.do(giver, "post", n=1)
+        r = d.finish(p, "semtimedop with a time-out of less than a millisecond")
+        assert r.errno in ended, f"semtimedop gave {said(r)}"
+        ended[r.errno] += 1
+        left = d.do(giver, "getval").out["value"]
+        assert left == (1 if r.errno else 0), f"semtimedop gave {said(r)}, and {left} are there"
+        if r.errno:
+            d.do(giver, "wait", n=1)
+    d.note(f"{ended['EAGAIN']} of 250 timed out")
+
+
+@clause("SVSEM-10")
+def test_undone_at_the_end(d):
+    """Raised, lowered, or both; ended by exit and by SIGKILL; with somebody who waits for what comes back."""
+    d.open(nsems=2, value=5)
+    a, taker = d.actors(2)
+    for how in ("exit", "kill"):
+        doomed = d.actors(1)[0]
+        d.do(doomed, "semop", num=0, add=2, flags=SEM_UNDO)
+        d.do(doomed, "semop", num=0, add=1)
+        d.do(doomed, "semop2", num=0, add=-3, flags=SEM_UNDO, num2=1, add2=-5, flags2=SEM_UNDO)
+        assert all_of(d, a) == (5, 0)
+        p = waits(d, taker, num=1, add=-1)
+        d.kill_actor(doomed, how)
+        gives(d.finish(p, f"a wait for what the {how} of another process gives back"), 0, "semop -1")
+        assert all_of(d, a) == (6, 4), f"after the {how} of a process that did +2 -3 and -5 with SEM_UNDO"
+        d.do(a, "setall", a=5, b=5)
+
+
+@clause("SVSEM-22")
+def test_undoing_stops_at_zero(d):
+    d.open(value=0)
+    a, doomed = d.actors(2)
+    d.do(doomed, "semop", num=0, add=3, flags=SEM_UNDO)
+    d.do(a, "semop", num=0, add=-2)
+    d.kill_actor(doomed)
+    assert all_of(d, a, 1) == (0,), f"+3 was undone with 1 left, and gave {all_of(d, a, 1)[0]}"
+
+
+@clause("SVSEM-11")
+def test_setting_clears_what_was_to_be_undone(d):
+    d.open(nsems=2, value=5)
+    a, b, c = d.actors(3)
+    for x in (b, c):
+        d.do(x, "semop2", num=0, add=-1, flags=SEM_UNDO, num2=1, add2=-1, flags2=SEM_UNDO)
+    d.do(a, "setval", num=0, value=1)
+    d.kill_actor(b)
+    assert all_of(d, a) == (1, 4), "SETVAL of the first of two semaphores, then the end of a process with both to undo"
+    d.do(a, "setall", a=2, b=2)
+    d.kill_actor(c, "exit")
+    assert all_of(d, a) == (2, 2), "SETALL, then the end of a process with both to undo"
+
+
+@clause("SVSEM-12")
+def test_undo_over_fork_and_exec(d):
+    d.open(value=5)
+    a, b = d.actors(2)
+    d.do(b, "semop", num=0, add=-2, flags=SEM_UNDO)
+    d.do(b, "child")
+    assert all_of(d, a, 1) == (3,), "the end of a child undid what its parent did"
+    d.fault("exec", b)
+    d.do(b, "getall")
+    assert all_of(d, a, 1) == (3,), "exec undid what the process did"
+    d.kill_actor(b)
+    assert all_of(d, a, 1) == (5,), "the end of a process did not undo what it did before its exec"
+
+
+@clause("SVSEM-13")
+def test_numbers_of_waiters(d):
+    d.open(nsems=2, value=1)
+    a, *others = d.actors(6)
+
+    def counts(num=0):
+        out = d.do(a, "counts", num=num).out
+        return out["ncnt"], out["zcnt"]
+
+    assert counts() == (0, 0)
+    pending = []
+    for i, x in enumerate(others):
+        pending.append((x, waits(d, x, num=0, add=-2 if i < 3 else 0)))
+        assert counts() == (min(i + 1, 3), max(i - 2, 0)), f"with {i + 1} waiters"
+    assert counts(1) == (0, 0)
+    fails(interrupted(d, *pending[0]), "EINTR", "a semop that a signal has interrupted")
+    assert counts() == (2, 2), "after a signal ended one wait"
+    d.kill_actor(pending[1][0])
+    assert counts() == (1, 2), "after one waiter was killed"
+    d.do(a, "semop", num=0, add=-1)
+    for _, p in pending[3:]:
+        gives(d.finish(p, "a wait for zero at zero"), 0, "semop 0")
+    assert counts() == (1, 0), "after the waits for zero have ended"
+    d.do(a, "semop", num=0, add=2)
+    gives(d.finish(pending[2][1], "a wait for 2 with 2"), 0, "semop -2")
+    assert counts() == (0, 0)
+
+
+@clause("SVSEM-14")
+def test_who_was_last(d):
+    d.open(value=3)
+    a, b = d.actors(2)
+    for x, y in ((a, b), (b, a)):
+        d.do(x, "semop", num=0, add=-1)
+        assert (d.do(x, "counts").out["me"], d.do(y, "counts").out["me"]) == (1, 0), "GETPID is not who did the last semop"
+    d.call(a, "semop", num=0, add=-3, flags=IPC_NOWAIT)
+    assert d.do(b, "counts").out["me"] == 1, "a semop that failed with EAGAIN has changed GETPID"
+
+
+@clause("SVSEM-16")
+def test_two_given_to_one_and_two(d):
+    """Whoever comes first: with two tokens somebody can go on."""
+    d.open(value=0)
+    a, one, two = d.actors(3)
+    for first, second in (((one, -1), (two, -2)), ((two, -2), (one, -1))):
+        pending = {x: waits(d, x, num=0, add=n) for x, n in (first, second)}
+        d.do(a, "semop", num=0, add=2)
+        d.asleep(*pending.items())
+        left = all_of(d, a, 1)[0]
+        ended = [x for x, p in pending.items() if p.done()]
+        assert ended or left == 0, f"nobody proceeds, though {left} are there for who waits for 1 and who waits for 2"
+        d.do(a, "semop", num=0, add=3 - left)
+        for p in pending.values():
+            gives(d.finish(p, "a wait with enough for all"), 0, "semop")
+        d.do(a, "setval", num=0, value=0)
+
+
+@clause("SVSEM-17")
+def test_no_wake_up_is_lost_among_arrays(d):
+    """Rounds on semaphore 0, with others that touch two at once: the kernel then keeps its queues in another way."""
+    d.open(nsems=2, value=0)
+    *givers, t1, t2, both = d.actors(6)
+    d.rounds([{"ids": givers, "do": ["post"]}, {"ids": [t1, t2], "do": ["wait"]},
+              {"ids": [both], "do": ["semop2"], "num": 0, "add": 1, "num2": 0, "add2": -1}], ops=400, rounds=8)
+
+
+@clause("SVSEM-20")
+def test_stat(d):
+    d.open(nsems=3, value=1)
+    a, b = d.actors(2)
+    new = d.do(a, "stat").out
+    assert (new["nsems"], new["mode"], new["own"], new["otime"]) == (3, 0o600, 1, 0)
+    assert 0 <= new["now"] - new["ctime"] <= 60, "sem_ctime is not the time of the creation"
+    before = d.do(a, "stat").out["now"]
+    d.do(b, "semop", num=0, add=1)
+    after = d.do(a, "stat").out
+    assert before - 1 <= after["otime"] <= after["now"], "sem_otime is not the time of the last semop"
+    d.do(a, "set", mode=0o640)
+    assert d.do(b, "stat").out["mode"] == 0o640
+
+
+@clause("SVSEM-29")
+def test_a_holders_death_frees(d):
+    d.open()
+    holder, other = d.actors(2)
+    for how in ("kill", "exit"):
+        gives(d.call(holder, "lock"), 0, "taking the token")
+        p = waits(d, other, "lock")
+        d.kill_actor(holder, how)
+        gives(d.finish(p, f"waiting for the token of a holder that ended by {how}"), 0, "taking the token")
+        gives(d.call(other, "unlock"), 0, "giving it back")
+        holder = d.actors(1)[0]
+
+
+@clause("SVSEM-24")
+def test_one_holder(d):
+    d.open()
+    actors = d.actors(4)
+    gives(d.call(actors[0], "lock"), 0, "taking the token")
+    for a in actors[1:]:
+        fails(d.call(a, "trylock"), "EAGAIN", "taking the token that another holds")
+    gives(d.call(actors[0], "unlock"), 0, "giving it back")
+    d.judged(d.run(on="o", rounds=8, ops=600))

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: MIT
+"""What every number of tokens promises: nobody takes what is not there, nothing gets lost, and who waits is woken.
+
+One body for semaphores, POSIX and System V, and for event counters. Source: the clauses named at each test.
+"""
+import pytest
+
+from suite.subject import OBJECT, fails, gives
+from suite.transfer import interrupted, kill_through_rounds
+
+clause = pytest.mark.clause
+RAISE = {"sem": "post", "sysvsem": "post", "eventfd": "write"}
+LOWER = {"sem": "wait", "sysvsem": "wait", "eventfd": "read"}
+LOOK = {"sem": ("getvalue", "value"), "sysvsem": ("getval", "value"), "eventfd": ("count", "n")}
+WORD = {"sem": 0, "sysvsem": 0, "eventfd": 8}  # what a call returns that did it
+
+
+def up(d, actor):
+    return d.do(actor, RAISE[d.clause.mechanism])
+
+
+def down(d):
+    return LOWER[d.clause.mechanism]
+
+
+def value(d, actor):
+    f, out = LOOK[d.clause.mechanism]
+    return d.do(actor, f).out[out]
+
+
+def waiter(d, actor):
+    """A take under way, seen asleep."""
+    p = d.start(actor, down(d))
+    d.asleep((actor, p))
+    return p
+
+
+@clause("PSEM-01", "SVSEM-28", "EVF-07")
+def test_take_waits_for_a_put(d):
+    d.open()
+    giver, taker = d.actors(2)
+    for _ in range(3):
+        r, _ = d.must_wait(taker, down(d), lambda: up(d, giver))
+        gives(r, WORD[d.clause.mechanism], "a take after a put")
+        assert value(d, giver) == 0, f"{value(d, giver)} are there after one was put and one was taken"
+
+
+@clause("PSEM-04", "PSEM-18", "SVSEM-23", "EVF-04", "EVF-05", "EVF-09")
+def test_tokens_under_load(d):
+    d.open()
+    d.actors(5)
+    d.judged(d.run(on=OBJECT, rounds=8, ops=600))
+
+
+@clause("PSEM-22", "SVSEM-25", "EVF-12", "SVSEM-24")
+def test_tokens_through_deaths(d):
+    d.open()
+    kill_through_rounds(d, d.actors(4))
+
+
+@clause("PSEM-07", "EVF-14")
+def test_signal_ends_a_wait(d):
+    d.open()
+    giver, taker = d.actors(2)
+    fails(interrupted(d, taker, waiter(d, taker)), "EINTR", "a take that a caught signal has interrupted")
+    p = waiter(d, taker)
+    for _ in range(3):
+        d.fault("signal", taker, signal="USR1")  # its handler has SA_RESTART
+        d.asleep((taker, p))
+    given = up(d, giver)
+    r = d.finish(p, "a take after a put")
+    gives(r, WORD[d.clause.mechanism], "a take with SA_RESTART signals in its wait")
+    assert not r.before(given), "a signal whose handler has SA_RESTART ended a take"
+    assert value(d, giver) == 0, "an interrupted take has taken something"
+
+
+@clause("PSEM-17", "EVF-10")
+def test_what_a_process_did_outlives_it(d):
+    """It takes one and leaves one more, then ends: neither is undone, and the others go on."""
+    for how in ("exit", "kill", "exec"):
+        d.open(as_=how)
+        giver, doomed, taker = d.actors(3)
+        d.do(giver, RAISE[d.clause.mechanism], how)
+        d.do(doomed, down(d), how)
+        if how == "exec":
+            d.fault("exec", doomed)
+        else:
+            d.kill_actor(doomed, how)
+        f, out = LOOK[d.clause.mechanism]
+        assert d.do(giver, f, how).out[out] == 0, f"the {how} of a process that had taken a token gave it back"
+        r, _ = d.must_wait(taker, down(d), lambda: d.do(giver, RAISE[d.clause.mechanism], how), on=how)
+        gives(r, WORD[d.clause.mechanism], f"a take after another process's {how}")
+
+
+@clause("PSEM-21", "SVSEM-26", "EVF-11")
+def test_wake_is_not_consumed_by_the_dead(d):
+    """Two wait; a token is put and the first of them is killed at once, all on one CPU so that it has not run yet. If it
+    died without the token, the second must get it."""
+    d.open()
+    giver = d.actors(1, place="same")[0]
+    kill = "write_kill" if d.clause.mechanism == "eventfd" else "post_kill"
+    unspent = 0
+    for _ in range(20):
+        first, second = d.actors(2, place="same")
+        p, q = waiter(d, first), waiter(d, second)
+        seen = len(d.events)
+        d.do(giver, kill, whom=first)
+        d.wait_event("actor", since=seen, actor=first, **{"is": "signalled"})
+        if q.done() or value(d, giver) > 0:
+            unspent += 1
+            gives(d.finish(q, "a take with a token there, after another waiter was killed"), WORD[d.clause.mechanism], "a take")
+        else:
+            up(d, giver)
+            d.finish(q, "a take after a second put")
+        d.kill_actor(second)
+    d.note(f"in {unspent} of 20 turns the killed waiter had not taken the token")
