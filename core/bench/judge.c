@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ACTORS_MAX = 64, DEPTH = 10, TURNS = 3 };
+enum { ACTORS_MAX = 64, DEPTH = 10, TURNS = 3, NUMBERS = 4 };
 
 struct queued {
 	uint64_t token, tag, at;
@@ -31,8 +31,9 @@ struct world {
 	int64_t now, free_at[ACTORS_MAX];
 	struct queued q[DEPTH];
 	int depth;
-	uint64_t count; /* lock */
-	uint64_t value; /* register, counter */
+	uint64_t count;	     /* lock */
+	uint64_t value;	     /* register, counter */
+	int sender[NUMBERS]; /* signals, by number: whose is pending, from 1 on; 0: none */
 };
 
 static uint64_t roll(struct world *w, uint64_t below)
@@ -132,7 +133,27 @@ static void count(struct world *w, int who, bool puts)
 		w->value -= k;
 }
 
-/* An actor whose last operation has ended takes its turn. A stream has one reader: its order is exact. So has a sum. */
+/* A send, which merges with what is pending; or a delivery, of nothing if there is none. */
+static void signal(struct world *w, int who)
+{
+	struct pl_rec *r = add(w, who, who == 1);
+	uint64_t k = roll(w, NUMBERS);
+
+	for (int i = 0; i < NUMBERS && who == 1 && !w->sender[k]; i++)
+		k = (k + 1) % NUMBERS;
+	r->aux = k;
+	if (who != 1) {
+		w->sender[k] = w->sender[k] ? w->sender[k] : who + 1;
+		return;
+	}
+	r->token = (uint64_t)w->sender[k];
+	w->sender[k] = 0;
+	if (!r->token)
+		r->state = PL_FAIL, r->err = EAGAIN, r->ret = -1, r->aux = 0;
+}
+
+/* An actor whose last operation has ended takes its turn. A stream has one reader: its order is exact. So have a sum
+ * and signals. */
 static void turn(struct world *w)
 {
 	int who = (int)roll(w, (uint64_t)w->actors);
@@ -147,6 +168,8 @@ static void turn(struct world *w)
 		section(w, who);
 	else if (w->model == PL_MODEL_REGISTER)
 		touch(w, who);
+	else if (w->model == PL_MODEL_SIGNAL)
+		signal(w, who);
 	else if (w->model == PL_MODEL_COUNTER || w->model == PL_MODEL_SUM)
 		count(w, who, w->model == PL_MODEL_SUM ? who != 1 : puts && w->value < DEPTH);
 	else if (puts && w->depth < DEPTH)
@@ -171,6 +194,7 @@ static bool allocate(struct world *w)
 			return false;
 		h->actor = i < w->actors ? (uint16_t)i : PL_CONTROL;
 		h->model = w->model;
+		h->pid = i + 1;
 		h->nops = sizeof op / sizeof *op;
 		memcpy(h->op, op, sizeof op);
 		h->flags = i < w->actors ? 0 : PL_HIST_ENDED;
@@ -232,7 +256,7 @@ int main(int argc, char **argv)
 		{ PL_MODEL_LOCK, "lock", 5 }, { PL_MODEL_STREAM, "stream", 5 },
 		{ PL_MODEL_DATAGRAM, "datagram", 5 }, { PL_MODEL_REGISTER, "register", 5 },
 		{ PL_MODEL_COUNTER, "counter", 5 }, { PL_MODEL_SUM, "sum", 5 },
-		{ PL_MODEL_NONE, "(counting)", 10 } };
+		{ PL_MODEL_SIGNAL, "signal", 5 }, { PL_MODEL_NONE, "(counting)", 10 } };
 	static const uint64_t sizes[] = { 100000, 1000000 };
 	static const int actors[] = { 4, 16 };
 	int bad = 0;

@@ -5,17 +5,22 @@
  * delivered after each send.
  *
  *   SOVER    more deliveries of a number had ended than sends of it had begun
- *   SFALSE   a delivery names as its sender a process that had begun no send of that number
+ *   SAGAIN   a number was delivered again with no send of it since: none that began before the
+ *            second delivery ended and ended after the first one had begun
+ *   SFALSE   a delivery names as its sender a process that had begun no send of that number, or
+ *            none since the delivery before it
  *   SLOST    a send succeeded, the pending set was emptied, and no delivery of its number ended
  *            after the send had begun
  *   SEMPTY   a look at the pending set found nothing, although a send had ended before it and no
  *            delivery of that number had begun until after it
  *
- * Sound whatever the concurrency; exact for one number with one sender and one receiver.
+ * Sound whatever the concurrency, for one pending set: signals to a thread have another one than
+ * those to its process.
  */
 #include "internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct event_of {
 	uint64_t tag;
@@ -48,6 +53,49 @@ static int by_end(const void *a, const void *b)
 	return (x->ret > y->ret) - (x->ret < y->ret);
 }
 
+enum { FEW = 16 };
+
+/* The numbers that there are, ascending; how many, or -1: more than a few. */
+static int numbers(const struct event_of *v, uint32_t n, uint64_t tag[FEW])
+{
+	int k = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		int at = 0;
+
+		while (at < k && tag[at] < v[i].tag)
+			at++;
+		if (at < k && tag[at] == v[i].tag)
+			continue;
+		if (k == FEW)
+			return -1;
+		memmove(tag + at + 1, tag + at, (size_t)(k++ - at) * sizeof *tag);
+		tag[at] = v[i].tag;
+	}
+	return k;
+}
+
+/* By number. What is read comes in the order wanted but for that, and numbers are few: mostly there is nothing to
+ * compare. */
+static void group(struct event_of *v, uint32_t n, int (*order)(const void *, const void *))
+{
+	uint32_t at = 0;
+	uint64_t tag[FEW];
+	int k = numbers(v, n, tag), x;
+	struct event_of *old = k > 0 ? malloc(n * sizeof *old) : NULL;
+
+	if (!old) {
+		qsort(v, n, sizeof *v, order);
+		return;
+	}
+	memcpy(old, v, n * sizeof *v);
+	for (x = 0; x < k; x++)
+		for (uint32_t i = 0; i < n; i++)
+			if (old[i].tag == tag[x])
+				v[at++] = old[i];
+	free(old);
+}
+
 /* A send counts from its begin, whether or not it returned: it may have had its effect. */
 static void read_put(struct signals *s, const struct pl_event *e)
 {
@@ -75,7 +123,7 @@ static void read_take(struct signals *s, const struct pl_event *e)
 	else if (e->kind != PL_EV_END)
 		return;
 	else if (r->state == PL_FAIL) {
-		if (pl_found_nothing(r))
+		if (pl_says_empty(s->c, r))
 			s->empty[s->nempty++] = it;
 		return;
 	}
@@ -87,69 +135,137 @@ static bool same_pid(const struct event_of *put, const struct event_of *take)
 	return take->pid == 0 || put->pid == take->pid;
 }
 
-/* The sends of one number before a delivery's end: is the sender among them? */
-static void check_sender(
-	struct signals *s, const struct event_of *take, uint32_t from, uint32_t before)
-{
-	struct pl_case *c = s->c;
+/* Where a delivery stands among the sends of its number: [from, next) began before it ended. It
+ * takes what one of those left pending that ended after the delivery before it had begun: that one
+ * took all there was. Deliveries to two actors at once have no order: then it may be the other one
+ * that needs such a send, and nothing is known of the sender. */
+struct place {
+	const struct event_of *take, *before; /* before: NULL, it is the first */
+	uint32_t from, next, n;		      /* n: deliveries of the number before it */
+	uint32_t since, own; /* either delivery's begin; the one before's, if surely before */
+	uint32_t latest;     /* the last end of [from, next); PL_NEVER: one has none */
+};
 
-	for (uint32_t i = before; i-- > from;)
-		if (same_pid(&s->put[i], take))
-			return;
-	for (uint32_t i = before; i < s->nput && s->put[i].tag == take->tag; i++)
-		if (same_pid(&s->put[i], take)) {
-			if (pl_find(c, "SFALSE", pl_gap(c, take->ret, s->put[i].inv),
-				    "actor %d was told of signal %llu from process %d, which began "
-				    "to send it only afterwards",
-				    pl_say_actor(c, take->ref), (unsigned long long)take->tag,
-				    take->pid)) {
-				pl_witness(c, take->ref);
-				pl_witness(c, s->put[i].ref);
-			}
-			return;
-		}
-	if (pl_find(c, "SFALSE", -1,
-		    "actor %d was told of signal %llu from process %d, which never sent it",
-		    pl_say_actor(c, take->ref), (unsigned long long)take->tag, take->pid))
-		pl_witness(c, take->ref);
+static const struct event_of *next_send(const struct signals *s, const struct place *at, bool own)
+{
+	for (uint32_t i = at->next; i < s->nput && s->put[i].tag == at->take->tag; i++)
+		if (!own || same_pid(&s->put[i], at->take))
+			return &s->put[i];
+	return NULL;
 }
 
-static void over_found(struct signals *s, const struct event_of *take, uint32_t next, uint32_t n)
+static int64_t least(int64_t a, int64_t b)
 {
-	struct pl_case *c = s->c;
-	bool later = next < s->nput && s->put[next].tag == take->tag;
+	return a < b ? a : b;
+}
 
-	if (!pl_find(c, "SOVER", later ? pl_gap(c, take->ret, s->put[next].inv) : -1,
+/* By how much stamps must be wrong for the last send before, or the first one after, to count. */
+static int64_t doubt(struct signals *s, const struct place *at, uint32_t latest, uint32_t since,
+	const struct event_of *later)
+{
+	return least(latest ? pl_gap(s->c, latest, since) : INT64_MAX,
+		later ? pl_gap(s->c, at->take->ret, later->inv) : INT64_MAX);
+}
+
+static void over_found(struct signals *s, const struct place *at)
+{
+	const struct event_of *later = next_send(s, at, false), *t = at->take;
+	struct pl_case *c = s->c;
+
+	if (!pl_find(c, "SOVER", doubt(s, at, 0, 0, later),
 		    "actor %d took delivery %u of signal %llu when only %u sends of it had begun",
-		    pl_say_actor(c, take->ref), n + 1, (unsigned long long)take->tag, n))
+		    pl_say_actor(c, t->ref), at->n + 1, (unsigned long long)t->tag, at->n))
 		return;
-	pl_witness(c, take->ref);
+	pl_witness(c, t->ref);
 	if (later)
-		pl_witness(c, s->put[next].ref);
+		pl_witness(c, later->ref);
 }
 
-/* The k-th delivery to end needs k sends begun before its end. */
+static void again_found(struct signals *s, const struct place *at)
+{
+	const struct event_of *later = next_send(s, at, false), *t = at->take;
+	struct pl_case *c = s->c;
+
+	if (!pl_find(c, "SAGAIN", doubt(s, at, at->latest, at->since, later),
+		    "actor %d took signal %llu again, but nobody had sent it since the delivery "
+		    "before, by actor %d",
+		    pl_say_actor(c, t->ref), (unsigned long long)t->tag,
+		    pl_say_actor(c, at->before->ref)))
+		return;
+	pl_witness(c, at->before->ref);
+	pl_witness(c, t->ref);
+}
+
+/* Is the sender that was told of among those that count? A search that gets long is given up. */
+static void check_sender(struct signals *s, const struct place *at)
+{
+	enum { LONG = 4096 };
+	const struct event_of *t = at->take, *later;
+	struct pl_case *c = s->c;
+	uint32_t latest = 0;
+	int64_t slack;
+
+	for (uint32_t i = at->next; i-- > at->from;) {
+		if (same_pid(&s->put[i], t) && s->put[i].ret > at->own)
+			return;
+		if (same_pid(&s->put[i], t) && s->put[i].ret > latest)
+			latest = s->put[i].ret;
+		if (at->next - i > LONG)
+			return;
+	}
+	later = next_send(s, at, true);
+	slack = doubt(s, at, latest, at->own, later);
+	if (latest)
+		slack = least(slack, pl_gap(c, at->before->ret, t->inv));
+	if (!pl_find(c, "SFALSE", slack,
+		    "actor %d was told of signal %llu from process %d, which %s",
+		    pl_say_actor(c, t->ref), (unsigned long long)t->tag, t->pid,
+		    latest  ? "had not sent it since it was delivered before"
+		    : later ? "began to send it only afterwards"
+			    : "never sent it"))
+		return;
+	pl_witness(c, t->ref);
+	if (later)
+		pl_witness(c, later->ref);
+}
+
+/* Moves on to the sends of this delivery's number that began before it ended. */
+static void advance(const struct signals *s, struct place *at)
+{
+	const struct event_of *t = at->take;
+
+	if (!at->before || t->tag != at->before->tag) {
+		while (at->next < s->nput && s->put[at->next].tag < t->tag)
+			at->next++;
+		at->from = at->next, at->n = at->latest = 0, at->before = NULL;
+	}
+	for (; at->next < s->nput && s->put[at->next].tag == t->tag &&
+		s->put[at->next].inv < t->ret;
+		at->next++)
+		if (s->put[at->next].ret > at->latest)
+			at->latest = s->put[at->next].ret;
+	at->own = at->before && at->before->ret < t->inv ? at->before->inv : 0;
+	at->since = !at->before ? 0 : at->before->inv < t->inv ? at->before->inv : t->inv;
+}
+
+/* The k-th delivery to end needs k sends begun before its end, and one of them since the last. */
 static void check_over(struct signals *s)
 {
-	uint32_t p = 0, from = 0, n = 0;
+	struct place at = { 0 };
 
-	qsort(s->take, s->ntake, sizeof *s->take, by_end);
-	for (uint32_t i = 0; i < s->ntake && !pl_settled(s->c); i++) {
-		const struct event_of *t = &s->take[i];
-
-		if (t->ret == PL_NEVER)
-			continue;
-		if (i == 0 || t->tag != t[-1].tag) {
-			while (p < s->nput && s->put[p].tag < t->tag)
-				p++;
-			from = p, n = 0;
-		}
-		while (p < s->nput && s->put[p].tag == t->tag && s->put[p].inv < t->ret)
-			p++;
-		if (n++ >= p - from)
-			over_found(s, t, p, n - 1);
-		else if (t->pid)
-			check_sender(s, t, from, p);
+	group(s->take, s->ntake, by_end);
+	for (uint32_t i = 0; i < s->ntake && !pl_settled(s->c); i++, at.n++) {
+		at.before = at.take;
+		at.take = &s->take[i];
+		if (at.take->ret == PL_NEVER)
+			break; /* the last ones: of no number */
+		advance(s, &at);
+		if (at.n >= at.next - at.from)
+			over_found(s, &at);
+		else if (at.latest < at.since)
+			again_found(s, &at);
+		else if (at.take->pid)
+			check_sender(s, &at);
 	}
 }
 
@@ -199,9 +315,10 @@ static void lost_found(struct signals *s, const struct event_of *put, const stru
 		pl_witness(c, last->ref);
 }
 
-/* From when to when a send's number was certainly pending. */
+/* From when to when a send's number was certainly pending; when the last delivery ended that came
+ * too early to take it. */
 struct pending {
-	uint32_t from, until, ref;
+	uint32_t from, until, begun, early, ref;
 };
 
 /* Each send that returned: lost, or pending until a delivery may have begun to consume it. */
@@ -210,22 +327,23 @@ static uint32_t check_lost(struct signals *s, const struct horizon *h, struct pe
 	uint32_t t = 0, n = 0, cut = cut_off(s);
 
 	for (uint32_t i = 0; i < s->nput && !pl_settled(s->c); i++) {
-		const struct event_of *p = &s->put[i];
+		const struct event_of *p = &s->put[i], *last;
 		uint32_t until;
 
 		while (t < s->ntake &&
 			(s->take[t].tag < p->tag ||
 				(s->take[t].tag == p->tag && s->take[t].ret < p->inv)))
 			t++;
+		last = t > 0 && s->take[t - 1].tag == p->tag ? &s->take[t - 1] : NULL;
 		until = t < s->ntake && s->take[t].tag == p->tag ? h->least[t] : PL_NEVER;
 		if (p->ret == PL_NEVER)
 			continue;
 		if (until == PL_NEVER && s->c->drained && cut == PL_NEVER)
-			lost_found(s, p,
-				t > 0 && s->take[t - 1].tag == p->tag ? &s->take[t - 1] : NULL);
+			lost_found(s, p, last);
 		until = until < cut ? until : cut;
 		if (p->ret < until)
-			certain[n++] = (struct pending){ p->ret, until, p->ref };
+			certain[n++] = (struct pending){ p->ret, until, p->inv,
+				last ? last->ret : PL_NEVER, p->ref };
 	}
 	return n;
 }
@@ -240,9 +358,9 @@ static int by_from(const void *a, const void *b)
 static void empty_found(struct signals *s, const struct event_of *e, const struct pending *p)
 {
 	struct pl_case *c = s->c;
-	int64_t before = pl_gap(c, p->from, e->inv), after = pl_gap(c, e->ret, p->until);
+	int64_t slack = least(pl_gap(c, p->from, e->inv), pl_gap(c, e->ret, p->until));
 
-	if (!pl_find(c, "SEMPTY", before < after ? before : after,
+	if (!pl_find(c, "SEMPTY", least(slack, pl_gap(c, p->early, p->begun)),
 		    "actor %d's %s found nothing, although a signal that actor %d had sent was "
 		    "pending all the time",
 		    pl_say_actor(c, e->ref), pl_say_op(c, e->ref), pl_say_actor(c, p->ref)))
@@ -275,7 +393,7 @@ static void judge(struct signals *s)
 	struct pending *certain = malloc(((size_t)s->nput + 1) * sizeof *certain);
 	struct horizon h = { 0 };
 
-	qsort(s->put, s->nput, sizeof *s->put, by_begin);
+	group(s->put, s->nput, by_begin);
 	check_over(s);
 	if (make_horizon(s, &h) && certain)
 		check_empty(s, certain, check_lost(s, &h, certain));

@@ -26,8 +26,10 @@ struct pl_model_op {
 	enum pl_role role;
 	enum pl_result_kind result;
 	int actor, err;
-	uint64_t value; /* the payload's token; ACQUIRE: the guarded counter as found */
-	uint64_t tag;	/* the priority; COUNTER, SUM: how many; UPDATE: the value found */
+	uint64_t value; /* the payload's token; ACQUIRE: the guarded counter as found; SIGNAL: the
+			   sender's process */
+	uint64_t tag; /* the priority; COUNTER, SUM: how many; UPDATE: the value found; SIGNAL: the
+			   number */
 };
 
 struct pl_model_config {
@@ -61,6 +63,7 @@ struct pl_reference {
 };
 
 extern const struct pl_reference pl_reference_fifo, pl_reference_priority, pl_reference_lock,
-	pl_reference_register, pl_reference_counter, pl_reference_sum, pl_reference_datagram;
+	pl_reference_register, pl_reference_counter, pl_reference_sum, pl_reference_datagram,
+	pl_reference_signal;
 
 #endif

@@ -7,8 +7,9 @@
 struct task {
 	struct pl_model_op op;
 	int64_t inv, ret;
-	bool optional;	 /* it may not have happened */
-	uint32_t before; /* tasks that must come before it if they come at all */
+	bool optional;	  /* it may not have happened */
+	uint32_t before;  /* tasks that must come before it if they come at all */
+	uint32_t instead; /* tasks of which only one comes */
 };
 
 enum { SEEN = 1 << 14 };
@@ -47,7 +48,7 @@ static bool finished(const struct search *x, uint32_t done, const struct pl_mode
  * it. */
 static bool may_follow(const struct search *x, uint32_t done, int i)
 {
-	if (done >> i & 1)
+	if (done >> i & 1 || done & x->t[i].instead)
 		return false;
 	for (int k = 0; k < x->n; k++) {
 		if (x->t[i].before >> k & 1 && !(done >> k & 1) && !x->t[k].optional)
@@ -96,10 +97,27 @@ static void add_death(struct search *x, const struct round *b, int who, int64_t 
 		return;
 	kill = kill > last ? kill : last;
 	reap = reap > kill ? reap : kill;
-	if (x->n > 0 && x->t[x->n - 1].op.actor == who && x->t[x->n - 1].optional)
-		x->t[x->n - 1].ret = reap;
+	for (int i = x->n; i-- > 0 && x->t[i].op.actor == who && x->t[i].optional;)
+		x->t[i].ret = reap;
 	x->t[x->n++] =
 		(struct task){ .op = { .role = PL_NONE, .actor = who }, .inv = kill, .ret = reap };
+}
+
+/* A take of signals that was cut off may have taken any of these numbers, or none. */
+static void add_choices(struct search *x, int first)
+{
+	uint32_t all = 0;
+
+	for (uint64_t tag = 0; tag < ORACLE_SIGNALS; tag++) {
+		struct task *t = &x->t[first + (int)tag];
+
+		*t = x->t[first];
+		t->op.tag = tag;
+		all |= 1u << (first + (int)tag);
+	}
+	x->n = first + ORACLE_SIGNALS;
+	for (int i = first; i < x->n; i++)
+		x->t[i].instead = all & ~(1u << i);
 }
 
 static void add_actor(struct search *x, const struct round *b, int who)
@@ -123,6 +141,10 @@ static void add_actor(struct search *x, const struct round *b, int who)
 		if (t->optional)
 			t->ret = INT64_MAX;
 		last = t->optional ? t->inv : t->ret;
+		if (b->head[0].model == PL_MODEL_SIGNAL && r->op == B_PUT)
+			t->op.value = (uint64_t)b->head[who].pid;
+		if (b->head[0].model == PL_MODEL_SIGNAL && r->op == B_TAKE && t->optional)
+			add_choices(x, x->n - 1);
 	}
 	add_death(x, b, who, last);
 }
@@ -168,6 +190,8 @@ static const struct pl_reference *reference(enum pl_model model)
 		return &pl_reference_counter;
 	case PL_MODEL_SUM:
 		return &pl_reference_sum;
+	case PL_MODEL_SIGNAL:
+		return &pl_reference_signal;
 	default:
 		return &pl_reference_lock;
 	}

@@ -10,7 +10,7 @@
 #include "check_build.h"
 #include "model/model.h"
 
-enum { ORACLE_OPS = 24 };
+enum { ORACLE_OPS = 24, ORACLE_SIGNALS = 3 };
 
 /* Judges the round by its model. `drained`: the queue must be empty in the end. */
 bool oracle_allows(const struct round *b, bool drained);

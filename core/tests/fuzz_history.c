@@ -23,6 +23,7 @@ static void repair(struct pl_hist_head *h, const uint8_t *d, int index, uint64_t
 {
 	static const uint8_t roles[] = { PL_PUT, PL_TAKE, PL_ACQUIRE, PL_RELEASE, PL_REPAIR,
 		PL_OBSERVE, PL_UPDATE };
+	static const uint32_t more[] = { PL_LOWEST, PL_OWNED, PL_FREED, PL_LATE };
 
 	memcpy(h->magic, PL_HIST_MAGIC, sizeof h->magic);
 	h->version = PL_HIST_VERSION;
@@ -33,12 +34,15 @@ static void repair(struct pl_hist_head *h, const uint8_t *d, int index, uint64_t
 	h->capacity = d[1];
 	h->model = (uint32_t)model;
 	h->caps = d[3] & 1 ? PL_ROBUST : 0;
+	for (int i = 0; i < 4; i++)
+		h->caps |= d[3] >> (i + 1) & 1 ? more[i] : 0;
+	h->pid = d[6] & 7;
 	h->actor = index == 0 ? PL_CONTROL : (uint16_t)(index - 1);
 	h->flags = index == 0 ? (d[4] & ~(uint32_t)PL_HIST_FULL) | PL_HIST_ENDED : 0;
 	h->flags |= d[5] == 0xff ? PL_HIST_FULL : 0;
 	h->nops = sizeof roles;
 	for (size_t i = 0; i < sizeof roles; i++)
-		h->op[i].role = roles[i];
+		h->op[i].role = roles[i], h->op[i].number = d[3] >> 5 & 1;
 }
 
 /* Records that make a history: stamps in order, few tokens (random ones never meet), calls without end only at the end,
