@@ -26,12 +26,20 @@ static long lock_open(struct pl_obj *o, const struct pl_args *a)
 {
 	char path[PL_PATH_MAX];
 	void *mem;
+	int fd;
 
 	o->fd[0] = open(pl_path(o->name, path),
 		O_RDWR | O_CLOEXEC | (o->create ? O_CREAT | O_EXCL : 0), 0600);
 	if (o->fd[0] < 0 || (o->create && ftruncate(o->fd[0], sizeof(struct guarded)) < 0))
 		return -1;
-	mem = mmap(NULL, sizeof(struct guarded), PROT_READ | PROT_WRITE, MAP_SHARED, o->fd[0], 0);
+	/* A mapping keeps its description alive, with its locks: it gets one of its own. Not so for
+	 * record locks, which are not the description's, and which the close would give up. */
+	fd = o->variant == RECORD ? o->fd[0] : open(path, O_RDWR | O_CLOEXEC);
+	mem = fd < 0 ? MAP_FAILED
+		     : mmap(NULL, sizeof(struct guarded), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			       0);
+	if (fd >= 0 && fd != o->fd[0])
+		(void)close(fd);
 	if (mem == MAP_FAILED)
 		return -1;
 	o->local = mem, o->local_len = sizeof(struct guarded);
@@ -120,7 +128,6 @@ static long op_open(struct pl_obj *o, const struct pl_args *a, struct pl_result 
 	return open(pl_path(o->name, path), (int)a->v[0] | O_CLOEXEC);
 }
 
-/* A child of this process, which tries to lock what its parent holds: what it was told. */
 /* A child that tries for itself to take what its parent may hold: what it was told. */
 static long op_fork(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {

@@ -12,7 +12,7 @@
 #include <sys/msg.h>
 
 enum { FIFO, LOWEST };
-enum { TYPES = 4, TEXT_MAX = 65536 };
+enum { TYPES = 4, TEXT_MAX = 8192 + 1 };
 #define BY_VARIANT INT64_MIN /* the selector that the variant's model is about */
 
 struct message {
@@ -60,7 +60,7 @@ static long op_msgsnd_nowait(struct pl_obj *o, const struct pl_args *a, struct p
 
 static long receive(struct pl_obj *o, const struct pl_args *a, struct pl_result *r, int flags)
 {
-	long select = a->v[1] != BY_VARIANT ? (long)a->v[1] : o->variant == LOWEST ? -TYPES : 0;
+	long select = a->v[1] != BY_VARIANT ? (long)a->v[1] : o->variant == LOWEST ? -LONG_MAX : 0;
 	long n = msgrcv(a->fd, &message, a->len, select, flags);
 
 	if (n > 0)
@@ -80,14 +80,14 @@ static long op_msgrcv_nowait(struct pl_obj *o, const struct pl_args *a, struct p
 	return receive(o, a, r, IPC_NOWAIT);
 }
 
-/* Room is certain for one message of any length up to what is left. */
+/* Room is certain for one message of any length that a plan may ask for. */
 static long op_stat(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
 	struct msqid_ds now = { 0 };
 	long rc = msgctl(a->fd, IPC_STAT, &now);
 
 	r->amount = now.msg_qnum;
-	r->room = now.__msg_cbytes + 8192 <= now.msg_qbytes && now.msg_qnum < now.msg_qbytes;
+	r->room = now.__msg_cbytes + TEXT_MAX <= now.msg_qbytes && now.msg_qnum < now.msg_qbytes;
 	r->out[0] = (int64_t)now.msg_qnum;
 	r->out[1] = (int64_t)now.__msg_cbytes;
 	r->out[2] = (int64_t)now.msg_qbytes;

@@ -90,12 +90,14 @@ static void check_counter(struct pl_lock_round *l)
 	}
 }
 
-/* The driver keeps two counters that differ only while somebody is between the two stores. */
+/* The driver keeps two counters that differ only while somebody is between the two stores. Of a lock that outlives
+ * its owners the first section may see what a death in an earlier round left behind. */
 static void check_inside(struct pl_lock_round *l)
 {
 	struct pl_case *c = l->c;
 
-	for (uint32_t i = 0; i < l->n && l->ndead == 0 && !l->muddled && !pl_settled(c); i++) {
+	for (uint32_t i = l->freed; i < l->n && l->ndead == 0 && !l->muddled && !pl_settled(c);
+		i++) {
 		const struct pl_rec *r = pl_rec_of(c, l->s[i].acquire, NULL);
 
 		if (r->sum == 1 &&

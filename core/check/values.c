@@ -87,6 +87,10 @@ static void put_begin(struct pl_values *q, const struct pl_event *e)
 		q->c->broken = "two sends carry the same payload";
 		return;
 	}
+	if (q->tags && r->aux >= UINT32_MAX && r->state != PL_FAIL) {
+		q->c->broken = "a priority or type has more than 32 bits";
+		return;
+	}
 	*v = (struct pl_value){ .token = r->token,
 		.e_inv = e->rank,
 		.e_ret = PL_NEVER,

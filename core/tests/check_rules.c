@@ -327,3 +327,90 @@ Test(check_rules, latency_buckets_hold_what_they_say)
 			(long long)pl_lat_edge(k));
 	}
 }
+
+static struct round *of_numbers(uint32_t caps)
+{
+	struct round *b = b_new(PL_MODEL_PRIORITY, 4);
+
+	for (int i = 0; i <= b->nactors; i++) {
+		b->head[i].caps = caps;
+		for (uint32_t k = 0; k < b->head[i].nops; k++)
+			b->head[i].op[k].number = 1;
+	}
+	return b;
+}
+
+/* The lowest type or signal first: what VPRIO says of priorities, upside down. */
+RULE(VPRIO_of_the_lowest)
+{
+	for (uint64_t second = 2; second <= 4; second += 2)
+		for (int lowest = 0; lowest < 2; lowest++) {
+			struct round *b = b_new(PL_MODEL_PRIORITY, 4);
+
+			for (int i = 0; i <= b->nactors; i++)
+				b->head[i].caps = lowest ? PL_LOWEST : 0;
+			b_put(b, 0, 1, 0, 10)->aux = 3;
+			b_put(b, 1, 2, 0, 10)->aux = second;
+			b_take(b, 2, 1, 20, 30)->aux = 3;
+			b_take(b, 2, 2, 30, 40)->aux = second;
+			if ((second < 3) == lowest && lowest)
+				cr_expect(
+					strstr(b_check(b, 0)->text, "type 2 was"), "%s", b->v.text);
+			((second < 3) == lowest ? red : green)(b, "VPRIO");
+		}
+}
+
+/* Tags that would be cut off could not be told apart. */
+RULE(tags_above_32_bits)
+{
+	struct round *b = of_numbers(PL_LOWEST);
+
+	b_put(b, 0, 1, 0, 10)->aux = UINT32_MAX;
+	cr_expect_eq(b_check(b, 0)->outcome, PL_UNKNOWN);
+	free(b);
+}
+
+/* What moves a number has no bytes: neither its length nor what a take returns says anything. */
+RULE(numbers_instead_of_payloads)
+{
+	for (int n = 1; n <= 3; n++) {
+		struct round *b = of_numbers(PL_LOWEST);
+
+		b_put(b, 0, 1, 0, 10)->len = 0;
+		b_put(b, 0, 2, 10, 20)->len = 0;
+		b_take(b, 1, 1, 20, 30)->ret = 34;
+		b_take(b, 2, n, 30, 40)->ret = 35;
+		if (n == 2)
+			green(b, "numbers");
+		else
+			red(b, n == 1 ? "VREPET" : "VFRESH");
+	}
+	for (int zero = 0; zero < 2; zero++) {
+		struct round *b = of_numbers(PL_LOWEST);
+
+		b_put(b, 0, 1, 0, 10)->len = 0;
+		if (zero)
+			b_take(b, 1, 1, 20, 30)->token = 0; /* nobody sends that */
+		else
+			b_take(b, 1, 1, 20, 30);
+		(zero ? red : green)(b, "VFRESH");
+	}
+}
+
+/* What was on its way to an owner that died is gone; who never put anything may have been it. */
+RULE(VLOST_of_an_owned_queue)
+{
+	for (int owned = 0; owned < 2; owned++)
+		for (int puts = 0; puts < 2; puts++) {
+			struct round *b = of_numbers(owned ? PL_OWNED : 0);
+
+			b_put(b, 0, 1, 0, 10);
+			b_put(b, 1, 2, 0, 10);
+			if (puts)
+				b_put(b, 2, 3, 0, 10);
+			else
+				b_take(b, 2, 2, 12, 15);
+			b_kill(b, 2, 20, 30);
+			(owned && !puts ? green : red)(b, "VLOST");
+		}
+}

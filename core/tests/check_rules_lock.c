@@ -190,3 +190,93 @@ RULE(inheriting_lock_is_judged_until_a_death)
 		(robust ? red : green)(b, "BADEPERM");
 	}
 }
+
+static struct round *freed(void)
+{
+	struct round *b = locked(false);
+
+	for (int i = 0; i <= b->nactors; i++)
+		b->head[i].caps = PL_FREED;
+	return b;
+}
+
+/* A file lock goes from the dead to the next without a word; but not before he died. */
+RULE(FREED_by_a_death)
+{
+	for (int64_t killed = 10; killed <= 40; killed += 30) {
+		struct round *b = freed();
+
+		b_add(b, 0, B_ACQUIRE, PL_OK, 0, 5);
+		b_kill(b, 0, killed, killed + 40);
+		b_add(b, 1, B_ACQUIRE, PL_OK, 20, 35);
+		b_add(b, 1, B_RELEASE, PL_OK, 60, 65);
+		(killed == 40 ? red : green)(b, "OVERLAP");
+	}
+	red(dead(false, 0, false, 0), "DEADHOLDER");
+	red(dead(true, 0, false, 0), "DEADNONE");
+}
+
+/* Whoever died holding is no excuse for a refusal once he is reaped. */
+RULE(BADBUSY_of_a_freed_lock)
+{
+	static const int err[] = { EAGAIN, EACCES };
+
+	for (int64_t reaped = 20; reaped <= 30; reaped += 10)
+		for (int i = 0; i < 2; i++) {
+			struct round *b = freed();
+
+			b_add(b, 0, B_ACQUIRE, PL_OK, 0, 5);
+			b_kill(b, 0, 10, reaped);
+			b_fail(b_add(b, 1, B_ACQUIRE, PL_OK, 25, 40), err[i]);
+			(reaped == 20 ? red : green)(b, "BADBUSY");
+		}
+	for (int i = 0; i < 2; i++) {
+		struct round *b = freed();
+
+		b_fail(b_add(b, 1, B_ACQUIRE, PL_OK, 25, 40), i ? EINTR : EAGAIN);
+		(i ? green : red)(b, "BADBUSY");
+	}
+}
+
+RULE(LOSTWAKE_after_a_death)
+{
+	for (int64_t reaped = 40; reaped <= 60; reaped += 20) {
+		struct round *b = freed();
+
+		b_add(b, 0, B_ACQUIRE, PL_OK, 0, 5);
+		b_add(b, 1, B_ACQUIRE, PL_INVOKED, 7, 0);
+		b_kill(b, 0, 30, reaped);
+		b_control(b, PL_OP_ASLEEP, 1, 50, 50)->aux = 0;
+		b_kill(b, 1, 70, 80);
+		(reaped == 40 ? red : green)(b, "LOSTWAKE");
+	}
+}
+
+/* A waiter's death swallows no wake-up of a kernel's lock. */
+RULE(LOSTWAKE_after_a_waiters_death)
+{
+	for (int kernel = 0; kernel < 2; kernel++) {
+		struct round *b = kernel ? freed() : locked(true);
+
+		b_add(b, 0, B_ACQUIRE, PL_OK, 0, 5);
+		b_add(b, 0, B_RELEASE, PL_OK, 40, 45);
+		b_add(b, 1, B_ACQUIRE, PL_INVOKED, 7, 0);
+		b_add(b, 2, B_ACQUIRE, PL_INVOKED, 7, 0);
+		b_kill(b, 2, 30, 35);
+		b_control(b, PL_OP_ASLEEP, 1, 50, 50)->aux = 0;
+		b_kill(b, 1, 60, 70);
+		(kernel ? red : green)(b, "LOSTWAKE");
+	}
+}
+
+/* What a death in the round before left half written is no proof for the first section. */
+RULE(INSIDE_of_a_freed_lock)
+{
+	for (int second = 0; second < 2; second++) {
+		struct round *b = freed();
+
+		section(b, 0, 8, 0, 10)->sum = !second;
+		section(b, 1, 9, 20, 30)->sum = (uint32_t)second;
+		(second ? red : green)(b, "INSIDE");
+	}
+}
