@@ -227,7 +227,7 @@ static const struct pl_op ops[] = {
 	{ "msync", op_msync, PL_NONE, 0, { { "flags", 0, 7, .def = MS_SYNC } } },
 	{ "ftruncate", op_ftruncate, PL_NONE, 0, { { "size", INT64_MIN, INT64_MAX } } },
 	{ "fallocate", op_fallocate, PL_NONE, 0,
-		{ { "mode", 0, 255 }, { "at", 0, INT32_MAX }, { "len", 0, INT32_MAX } } },
+		{ { "mode", 0, 255 }, { "at", 0, INT32_MAX }, { "len", 0, INT64_MAX } } },
 	{ "fstat", op_fstat, PL_NONE, 0, .out = { "size", "mode", "own", "blocks", "inode" } },
 	{ "pread", op_pread, PL_NONE, 0, { { "at", 0, INT32_MAX } }, { "value" } },
 	{ "pwrite", op_pwrite, PL_NONE, 0,

@@ -3,6 +3,8 @@
 
 Source: shm_overview(7), shm_open(3), mmap(2), memfd_create(2), fcntl(2), and the clauses named at each test.
 """
+import os
+
 import pytest
 
 from plumbline.calls import DriverError
@@ -12,6 +14,7 @@ from suite.subject import fails, gives
 clause = pytest.mark.clause
 O_CREAT_EXCL = 0o2 | 0o100 | 0o200
 F_GETFD, FD_CLOEXEC, F_ADD_SEALS, F_SEAL_WRITE = 1, 1, 1033, 8
+F_GET_SEALS, F_SEAL_SHRINK = 1034, 2
 PROT_READ = 1
 O_RDONLY, O_RDWR = 0, 2
 
@@ -88,6 +91,21 @@ def test_name_is_another_object_after_unlink(d):
     assert found(d, b) == 5, "a store in the new object is found in the old one"
 
 
+@clause("PSHM-12")
+def test_more_than_there_is(d):
+    """Asked at once for more than the file system may ever hold."""
+    if not d.target.native:
+        raise NotHere("the size of /dev/shm there cannot be seen")
+    there = os.statvfs("/dev/shm")
+    if there.f_blocks == 0:
+        raise NotHere("/dev/shm has no limit")
+    d.open()
+    a, b = d.attached(2)
+    store(d, a, 5)
+    fails(d.call(a, "fallocate", at=0, len=(there.f_blocks + 1024) * there.f_frsize), "ENOSPC", "fallocate of too much")
+    assert d.do(b, "fstat").out["size"] == 4096 and found(d, b) == 5, "what was there has changed"
+
+
 @clause("PSHM-23")
 def test_permissions(d):
     """The owner itself may not, if the mode says so."""
@@ -151,6 +169,18 @@ def test_shrunk_while_a_reader_loads(d):
             continue
         assert value in (0, 6), f"turn {turn}: {value:#x} is found, which nobody has stored"
     d.note(f"{deaths} of 40 readers died of SIGBUS")
+
+
+@clause("MAP-06")
+def test_seals_go_with_a_descriptor_that_is_passed(d):
+    """Opened when both processes exist: each gets the descriptor in a message (SCM_RIGHTS)."""
+    a, b = d.actors(2)
+    d.open()
+    store(d, a, 5)
+    gives(d.call(a, "fcntl", cmd=F_ADD_SEALS, arg=F_SEAL_SHRINK), 0, "F_SEAL_SHRINK")
+    gives(d.call(b, "fcntl", cmd=F_GET_SEALS), F_SEAL_SHRINK, "F_GET_SEALS by another who was passed the descriptor")
+    fails(d.call(b, "ftruncate", size=0), "EPERM", "ftruncate of a sealed object")
+    assert found(d, b) == 5, "who was passed the descriptor does not share the memory"
 
 
 @clause("MAP-04")

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from conftest import STRESS, objects, tagged, until
+from conftest import BUILD, STRESS, objects, tagged, until
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody else or to mount")
 NOBODY = 65534
@@ -54,6 +54,32 @@ def test_sigkill_leaves_no_process(engine):
     p.wait(timeout=5)
     until(lambda: tagged(run) == [], 10, "drivers end by EOF")
     assert objects(run) == [], "EOF means stop, and stop removes the object"
+
+
+def test_killed_driver_leaves_no_segment(engine):
+    """System V has no folder: what was left is found by the key of the journal's name. With a target the
+    run has no namespace of its own that would take it along."""
+    p, run = engine.start("sysvshm=1", "--drivers", BUILD / "drivers", "--target", "env", "--tick", "1000",
+                          "--for", "60s")
+    driver, = (pid for pid in tagged(run) if parent_of(pid) == p.pid)
+    assert segments_of(driver) == 1
+    os.kill(driver, signal.SIGKILL)
+    until(lambda: parent_of(driver) != p.pid, 10, "the driver is gone")
+    p.send_signal(signal.SIGINT)
+    engine.end(p, 10)
+    assert segments_of(driver) == 0, "the segment of a killed driver is still there"
+
+
+def parent_of(pid):
+    try:
+        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def segments_of(pid):
+    lines = pathlib.Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return sum(int(line.split()[4]) == pid for line in lines)
 
 
 def test_next_start_sweeps_the_dead_only(engine):
