@@ -29,7 +29,7 @@ def test_every_scene_is_named_and_ended(gallery):
     s = r.summary
     assert (r.code, s["verdict"], s["exit"]) == (0, "held", 0), r.out + r.err
     played = [g for g in s["gallery"] if g["verdict"] != "skipped"]
-    assert len(played) >= 29 and s["counts"]["held"] == len(played)
+    assert len(played) >= 35 and s["counts"]["held"] == len(played)
     for g in played:
         assert g["verdict"] == "held", g
         assert {"kind": g["kind"], "cycle": g["cycle"]} == g["expected"], g
