@@ -112,8 +112,10 @@ def _under_loads(run: dict[str, Any], kinds: list[dict[str, Any]]) -> list[Recor
 
 
 def _skips(stress: dict[str, Any], kinds: list[dict[str, Any]]) -> dict[str, str]:
-    """Why a kind did not run, by label."""
-    out = {
+    """Why no round of a kind was judged, by label."""
+    unreached = "no round of it was judged: none of its drivers had a turn in time, a longer --for gives them one"
+    out = {k["label"]: unreached for k in kinds if k.get("judged") == 0 and not k.get("rounds")}
+    out |= {
         column(str(s.get("mechanism", "")), str(s.get("variant") or "")): str(s.get("why") or s.get("reason") or "")
         for s in _dicts(stress.get("skips"))
     }

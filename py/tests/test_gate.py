@@ -339,6 +339,10 @@ def test_a_kind_that_was_skipped_under_load_says_why_it_is_no_longer_held(gate, 
     f.write_json("run.json", run)
     code, out, _ = gate("r1", "r2")
     assert code == 1 and "held → skipped A-1 mq under load" in out and "queues_max is 1" in out
+    run["stress"]["skips"] = []
+    f.write_json("run.json", run)
+    code, out, _ = gate("r1", "r2")
+    assert code == 1 and "held → skipped A-1 mq under load" in out and "a longer --for" in out
 
 
 def test_the_scenes_of_the_gallery_are_claims(gate, results):
