@@ -2,6 +2,7 @@
 """A comparison in the forms that others read: blocks of text, JSON, JUnit, KTAP, GitHub's markdown and annotations."""
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Any, Iterable, Iterator
 
@@ -10,6 +11,7 @@ from .compare import MISSING, SHUT, Change, Comparison, text_of
 from .outcomes import plural
 from .snapshot import LOAD, Snapshot
 
+HERE = "this machine"  # as Target says it
 _EXCUSED = {
     "expected": "as expected",
     "known": "violated before as well",
@@ -37,9 +39,11 @@ def replay(v: View, c: Change) -> str:
     """The command that tries this claim again."""
     if c.fact.replay and not c.missing:
         return c.fact.replay
+    target = v.comparison.cand.about.get("target", "")
+    where = f" --target {shlex.quote(target)}" if target not in ("", HERE) else ""
     if c.key.layer == LOAD:
-        return f"{v.program} stress {c.key.mechanism}/{c.key.variant}=4 --for 10s"
-    return f"{v.program} conform {c.key.mechanism}/{c.key.variant} -k {c.key.clause}"
+        return f"{v.program} stress {c.key.mechanism}/{c.key.variant}=4 --for 10s{where}"
+    return f"{v.program} conform {c.key.mechanism}/{c.key.variant} -k {c.key.clause}{where}"
 
 
 def blocks(v: View) -> Iterator[tuple[str, list[str]]]:

@@ -186,6 +186,13 @@ def test_what_got_worse_is_named(gate, results, conform, load, more, code, words
     assert gate("r2", "r1")[0] in (0, 5)  # the other way round nothing got worse
 
 
+def test_a_replay_goes_to_the_candidates_target(gate, results):
+    results("r1", GOOD)
+    results("r2", {**GOOD, "mq": {"A-1": "skipped", "A-2": "held"}}, target="podman exec -i c")
+    out = gate("r1", "r2")[1]
+    assert "conform mq/mq -k A-1 --target 'podman exec -i c'" in out and "different targets" in out
+
+
 def test_whole_mechanisms_that_are_missing_are_one_line_each(gate, results):
     results("r1", {"mq": {f"A-{i}": "held" for i in range(40)}, "pipe": {"P-1": "held"}})
     results("r2", {"pipe": {"P-1": "held"}})
