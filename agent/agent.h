@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 enum {
@@ -89,6 +90,7 @@ void channels_reap(void);
 int64_t channels_timers(int64_t now); /* INT64_MAX: none */
 
 /* start.c */
+extern struct rlimit start_nofile; /* as the agent found it: a driver's limits are the user's */
 void start_prepare(void);
 
 /* request.c */

@@ -94,11 +94,14 @@ static json_t *limits(void)
 	struct rlimit r;
 	unsigned i;
 
-	for (i = 0; i < sizeof all / sizeof *all; i++)
-		if (getrlimit(all[i].which, &r) == 0)
-			(void)json_object_set_new(o, all[i].name,
-				json_integer(
-					r.rlim_cur == RLIM_INFINITY ? -1 : (json_int_t)r.rlim_cur));
+	for (i = 0; i < sizeof all / sizeof *all; i++) {
+		if (getrlimit(all[i].which, &r) < 0)
+			continue;
+		if (all[i].which == RLIMIT_NOFILE && start_nofile.rlim_max > 0)
+			r = start_nofile;
+		(void)json_object_set_new(o, all[i].name,
+			json_integer(r.rlim_cur == RLIM_INFINITY ? -1 : (json_int_t)r.rlim_cur));
+	}
 	return o;
 }
 

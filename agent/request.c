@@ -97,10 +97,17 @@ static bool all_strings(json_t *j)
 	size_t i;
 
 	if (json_is_object(j))
-		json_object_foreach(j, key,
-			v) if (!json_is_string(v) || !*key || strchr(key, '=')) return false;
+		json_object_foreach(j, key, v)
+		{
+			if (!json_is_string(v) || !*key || strchr(key, '='))
+				return false;
+		}
 	if (json_is_array(j))
-		json_array_foreach(j, i, v) if (!json_is_string(v)) return false;
+		json_array_foreach(j, i, v)
+		{
+			if (!json_is_string(v))
+				return false;
+		}
 	return true;
 }
 

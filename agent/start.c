@@ -15,15 +15,15 @@ enum { ARGS_MAX = 64, PIPES = 4, IN = 0, OUT = 1, ERR = 2, REPORT = 3 };
 
 extern char **environ;
 
-static struct rlimit nofile; /* as the agent found it: a driver's limits are the user's */
+struct rlimit start_nofile;
 
 void start_prepare(void)
 {
 	struct rlimit r;
 
-	if (getrlimit(RLIMIT_NOFILE, &nofile) < 0)
+	if (getrlimit(RLIMIT_NOFILE, &start_nofile) < 0)
 		return;
-	r = nofile;
+	r = start_nofile;
 	r.rlim_cur = r.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &r);
 }
@@ -43,9 +43,12 @@ static _Noreturn void child(int pipes[PIPES][2], const char *path, char **argv, 
 		(void)sigaction(caught[i], &dfl, NULL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (nofile.rlim_max > 0)
-		(void)setrlimit(RLIMIT_NOFILE, &nofile);
-	json_object_foreach(env, name, value)(void) setenv(name, json_string_value(value), 1);
+	if (start_nofile.rlim_max > 0)
+		(void)setrlimit(RLIMIT_NOFILE, &start_nofile);
+	json_object_foreach(env, name, value)
+	{
+		(void)setenv(name, json_string_value(value), 1);
+	}
 	(void)syscall(SYS_dup3, pipes[IN][0], 0, 0);
 	(void)syscall(SYS_dup3, pipes[OUT][1], 1, 0);
 	(void)syscall(SYS_dup3, pipes[ERR][1], 2, 0);

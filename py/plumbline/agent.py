@@ -255,6 +255,7 @@ def _added(env: Mapping[str, str] | None) -> dict[str, str] | None:
 
 # all links of this process
 _links: dict[tuple[Any, ...], Link | LinkError] = {}
+_places: dict[Target, dict[str, Any]] = {}
 _lock = threading.Lock()
 
 
@@ -265,13 +266,19 @@ def link(target: Target, folder: Path, tools: bool = False) -> Link:
     with _lock:
         if key not in _links:
             try:
-                _links[key] = Link(target, carried, tools)
+                _links[key] = made = Link(target, carried, tools)
+                _places[target] = made.hello.get("place", {})
             except LinkError as e:
                 _links[key] = e  # for good: a target that comes and goes is no place to judge
         found = _links[key]
     if isinstance(found, LinkError):
         raise LinkError(found.strerror)
     return found
+
+
+def place(target: Target) -> dict[str, Any]:
+    """What an agent has said of the target: kernel, uid, capabilities, seccomp, limits; {} when there was none."""
+    return _places.get(target, {})
 
 
 def close_all() -> None:

@@ -63,14 +63,12 @@ def engine(out: Out, places: Places, target: Target, mix: list[str], opts: list[
             _follow(child, said, board, lambda: watch.show(board.screen(), board.line()))
         status = child.exit_status(5)
         s.exit, s.stderr = EXIT_BROKEN if status is None or status < 0 else status, child.stderr_tail
-        if there.gone:
-            s.stderr.append(there.gone)
         folder.mkdir(parents=True, exist_ok=True)
         _fetch(there, "stress", folder, [_COPY_MAX])
         s.summary = json.loads((folder / "run.json").read_text())
     except (WireError, OSError, ValueError) as e:
         s.exit = EXIT_BROKEN if s.exit in (0, 1) else s.exit
-        s.stderr.append(getattr(e, "strerror", "") or str(e))
+        s.stderr.append(there.gone or getattr(e, "strerror", "") or str(e))
     s.seconds = time.monotonic() - begun
     return s
 

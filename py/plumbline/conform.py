@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.text import Text
 
-from . import expect
+from . import agent, expect
 from .catalogue import Catalogue
 from .console import Out, mark, plain
 from .drivers import Known
@@ -106,6 +106,7 @@ def run(
     ]
     argv += ["-n", jobs] if importlib.util.find_spec("xdist") and jobs != "0" else []
     argv += ["-k", keyword] if keyword else []
+    agent.close_all()  # each worker has its own
     begun = time.monotonic()
     status, interrupted = _pytest(out, folder, argv, _environment(places, folder, target, chosen, shard), budget_s)
     c = Conform(gather(folder, known), interrupted=interrupted, seconds=time.monotonic() - begun)

@@ -6,8 +6,7 @@ import json
 import sys
 from typing import Any
 
-from . import machine
-from .agent import link
+from . import agent, machine
 from .catalogue import Catalogue
 from .console import Out, mark
 from .drivers import Known, ask
@@ -22,7 +21,7 @@ def facts(places: Places, target: Target) -> dict[str, Any]:
         "target": str(target),
         "native": target.native,
         "agent": target.agent,
-        "place": link(target, places.drivers).hello.get("place", {}) if target.agent else {},
+        "place": agent.place(target),
         "drivers": [_driver(k) for k in ask(places, target)],
         "environment": machine.environment(),
         "modules": machine.modules(),

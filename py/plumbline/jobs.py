@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import conform as suites
-from . import expect, junit, ktap, machine, store, stress
+from . import agent, expect, junit, ktap, machine, store, stress
 from .catalogue import Catalogue
 from .conform import Conform
 from .console import Out
@@ -164,7 +164,9 @@ class Job:
 
     def _keep(self) -> int:
         violated = self._violations()
-        self.folder.write_json("env.json", machine.environment() | {"target": str(self.target)})
+        self.folder.write_json(
+            "env.json", machine.environment() | {"target": str(self.target), "place": agent.place(self.target)}
+        )
         if self.done_conform:
             self.folder.write_json(
                 "conform.json",

@@ -89,6 +89,19 @@ def test_an_end_is_told_with_its_status_and_last_words(agent):
     assert two["signal"] == signal.SIGKILL and "status" not in two
 
 
+def test_all_that_was_said_comes_before_the_end(raw):
+    """From one who ends while floods fill the way out: he is dead before anything of his is read."""
+    a = raw(talks="read -r x; exec seq -f '{\"n\":%.0f}' 3000")
+    pid = a.start(1, "talks")
+    for n in range(2, 10):
+        a.start(n, "flood")
+    a.send(b'{"ch":1}\n')
+    until(lambda: not alive(pid), "it does not end")
+    a.event("exit", 1)
+    lines = [x for x in a.lines if x.startswith(b'{"ch":1,')]
+    assert len(lines) == 3000 and lines[-1] == b'{"ch":1,"n":3000}'
+
+
 def test_what_cannot_be_started_says_why(agent, tmp_path):
     (tmp_path / "plumb-plain").write_text("no program")
     for fields, kind, name in [
@@ -115,6 +128,16 @@ def test_arguments_and_environment_arrive(raw):
     a = raw(say="""printf '{"said":"%s %s"}\\n' "$1" "$WORD" """)
     a.start(1, "say", args=["a b"], env={"WORD": "c"})
     assert a.line(1) == b'{"ch":1,"said":"a b c"}'
+
+
+def test_a_drivers_limits_are_those_that_the_agent_found(tmp_path):
+    script = 'ulimit -Sn 500 && ulimit -Hn 600 && exec "$0" --drivers "$1"'
+    write(tmp_path, limit="""printf '{"n":%d}\\n' "$(ulimit -Sn)" """)
+    a = Raw("sh", "-c", script, AGENT, tmp_path)
+    assert a.event("hello")["place"]["limits"]["RLIMIT_NOFILE"] == 500
+    a.start(1, "limit")
+    assert a.line(1) == b'{"ch":1,"n":500}'
+    a.close()
 
 
 def test_one_who_floods_starves_nobody(agent):
@@ -229,6 +252,13 @@ def test_end_of_input_stops_all_by_and_by(agent):
     pids = [agent.start(n + 1, d) for n, d in enumerate(("echo", "obeys-term", "obeys-none"))]
     assert agent.end(40) == 0
     assert not [p for p in pids if alive(p)]
+
+
+def test_a_driver_hears_the_end_of_input_and_has_time(raw, tmp_path):
+    """It removes what it made: before it is signalled."""
+    a = raw(orderly='while read -r x; do :; done; touch "$MARK"; exit 0')
+    a.start(1, "orderly", env={"MARK": str(tmp_path / "mark")})
+    assert a.end() == 0 and (tmp_path / "mark").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
