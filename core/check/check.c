@@ -102,11 +102,14 @@ void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, stru
 
 	*ret = (struct pl_verdict){ .outcome = PL_HELD, .slack_ns = -1 };
 	if (pl_load(&c, logs, nlogs) == 0) {
-		if (c.head->model < sizeof checkers / sizeof *checkers)
+		if (c.control->head->flags & PL_HIST_HALF)
+			pl_check_none(&c);
+		else if (c.head->model < sizeof checkers / sizeof *checkers)
 			checkers[c.head->model](&c);
 		else
 			pl_unknown(&c, "MODEL", "the history's model is not known here");
-		if (ret->outcome != PL_VIOLATED && !c.broken && !c.nomem)
+		if (ret->outcome != PL_VIOLATED && !c.broken && !c.nomem &&
+			!(c.control->head->flags & PL_HIST_HALF))
 			pl_check_liveness(&c);
 		if (!c.broken && !c.nomem)
 			check_crashes(&c);

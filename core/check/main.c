@@ -33,16 +33,19 @@ enum { MODELS = sizeof models / sizeof *models };
 
 struct options {
 	int model; /* -1: what the files say */
-	bool export, stats;
+	bool export, stats, join;
 	int64_t clock_error;
 };
 
 static const char usage[] =
-	"usage: plumb-check [--model M] [--clock-error NS] [--stats] [--export jsonl] FILE...\n"
+	"usage: plumb-check [--model M] [--clock-error NS] [--join] [--stats] [--export jsonl] "
+	"FILE...\n"
 	"\n"
 	"Judges saved histories; the files of one round belong together, control's among them.\n"
 	"  --model M         fifo, lock, register, ...: judge by this, whatever the files say\n"
 	"  --clock-error NS  stamps of different actors may be wrong by so much (default 0)\n"
+	"  --join            all files are of one round, whose halves were kept on different\n"
+	"                    machines: judge without comparing their clocks\n"
 	"  --stats           also say what stands behind each verdict\n"
 	"  --export jsonl    print operations instead: {index, process, type, f, value, time, "
 	"error}\n"
@@ -313,6 +316,23 @@ static int worse(int a, int b)
 	return result;
 }
 
+/* In place of the halves, what they are together. Their number, or below 0 after a message. */
+static int join(struct pl_log **logs, int n)
+{
+	struct pl_log *all = calloc((size_t)n, sizeof *all);
+	const char *why = "out of memory";
+
+	n = all ? pl_join(*logs, n, all, &why) : -1;
+	if (n < 0) {
+		(void)fprintf(stderr, "plumb-check: %s\n", why);
+		free(all);
+		return -1;
+	}
+	free(*logs);
+	*logs = all;
+	return n;
+}
+
 static int run(char **files, int nfiles, const struct options *o)
 {
 	struct pl_log *logs = calloc((size_t)nfiles, sizeof *logs);
@@ -332,8 +352,12 @@ static int run(char **files, int nfiles, const struct options *o)
 	}
 	if (logs)
 		qsort(logs, (size_t)n, sizeof *logs, by_round);
+	if (o->join && n > 0 && code == HELD) {
+		n = join(&logs, n);
+		code = n < 0 ? INCONCLUSIVE : code;
+	}
 	for (int i = 0, end; i < n; i = end) {
-		for (end = i; end < n && same_round(&logs[i], &logs[end]);)
+		for (end = i; end < n && (o->join || same_round(&logs[i], &logs[end]));)
 			end++;
 		code = worse(
 			code, o->export ? export(logs + i, end - i) : judge(logs + i, end - i, o));
@@ -380,6 +404,7 @@ int main(int argc, char **argv)
 		{ "model", required_argument, NULL, 'm' },
 		{ "clock-error", required_argument, NULL, 'c' },
 		{ "stats", no_argument, NULL, 's' },
+		{ "join", no_argument, NULL, 'j' },
 		{ "export", required_argument, NULL, 'e' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
@@ -398,6 +423,9 @@ int main(int argc, char **argv)
 			break;
 		case 's':
 			o.stats = true;
+			break;
+		case 'j':
+			o.join = true;
 			break;
 		case 'e':
 			o.export = true;

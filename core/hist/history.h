@@ -125,6 +125,8 @@ enum pl_hist_flag {
 	PL_HIST_DRAINED = 1 << 1, /* control's file only: the drain ran to "empty" */
 	PL_HIST_EXACT = 1 << 2,	  /* control's file only: ASLEEP rests on /proc/pid/syscall, not on
 				     the state letter */
+	PL_HIST_HALF = 1 << 4,	  /* the other half was kept by another driver: only together can
+				   they be judged (plumb-check --join) */
 	PL_HIST_ENDED = 1 << 3, /* control's file only: every actor was parked or dead at the end */
 };
 

@@ -47,7 +47,7 @@ void pl_hist_begin(unsigned index, const struct pl_handle *o, unsigned incarnati
 	}
 	(void)snprintf(h->variant, sizeof h->variant, "%s", v->name);
 	h->caps = v->caps, h->model = v->model, h->capacity = o->obj.capacity;
-	h->flags = 0;
+	h->flags = c->shared->half ? PL_HIST_HALF : 0;
 	h->round = c->shared->round;
 	h->actor = index == PL_ACTORS_MAX ? PL_CONTROL : (uint16_t)index;
 	h->incarnation = (uint16_t)incarnation;
@@ -128,6 +128,8 @@ pid_t pl_judge_start(void)
 			save(&logs[i]);
 		c->shared->saved++;
 	}
+	for (i = 0; c->shared->half && c->dir[0] && i < n && !c->job->cleaning; i++)
+		save(&logs[i]);
 	c->shared->checked = 1;
 	raw_exit(0);
 }

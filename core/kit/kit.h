@@ -71,12 +71,12 @@ struct pl_slot {
 	_Atomic uint64_t done, okay, fail, bytes;
 	_Atomic int32_t tid;
 	_Atomic uint32_t heard; /* messages acted upon that open or close an object */
-	int32_t fd;	       /* what the operation in flight addresses, */
-	uint64_t mem, mem_len; /* in this actor's address space */
-	uint16_t op;	       /* which operation */
-	uint16_t timed;	       /* it ends by itself */
-	uint32_t rec;	       /* its record */
-	uint32_t most;	       /* records of its largest round */
+	int32_t fd;		/* what the operation in flight addresses, */
+	uint64_t mem, mem_len;	/* in this actor's address space */
+	uint16_t op;		/* which operation */
+	uint16_t timed;		/* it ends by itself */
+	uint32_t rec;		/* its record */
+	uint32_t most;		/* records of its largest round */
 	int64_t since;
 	uint64_t numbered; /* payloads made so far: numbers never come back */
 	_Atomic uint32_t nsignals;
@@ -111,6 +111,7 @@ struct pl_shared {
 	uint32_t owner; /* of what is PL_OWNED: the one that takes; PL_ACTORS_MAX: nobody */
 	int64_t start_at;
 	uint32_t model, caps, checked, sched, saved;
+	uint32_t half; /* what is put here is taken elsewhere, or the other way round */
 	struct pl_verdict verdict;
 	struct pl_slot slot[PL_ACTORS_MAX];
 	struct pl_part part[PL_ACTORS_MAX];

@@ -295,6 +295,6 @@ void pl_plan_balance(void)
 		c->shared->owner = i;
 		share = put / takers;
 		p->quota = ++nth == takers ? put - share * (takers - 1) : share;
-		p->quota = lossy ? UINT64_MAX : p->quota;
+		p->quota = lossy || c->shared->half ? UINT64_MAX : p->quota;
 	}
 }

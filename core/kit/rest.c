@@ -169,6 +169,8 @@ void pl_rest_watch(int64_t now)
 	j->due = now + PL_LOOK_NS;
 	if (pl_all_parked())
 		return pl_round_bell();
+	if (c->shared->half && !j->cancel)
+		return; /* who waits, waits for another machine: the run ends when it is told to */
 	if (j->for_ns && now - j->begun > most)
 		atomic_store(&c->shared->stop, 1);
 	if (now - j->stage_begun > PL_SLOW_NS && now - c->shared->start_at > PL_SLOW_NS)

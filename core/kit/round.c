@@ -247,7 +247,7 @@ void pl_round_checked(int status)
 		j->rounds--;
 	else
 		take_verdict(c->shared->checked ? &c->shared->verdict : &none);
-	j->dirty = !c->shared->drained && has_drain();
+	j->dirty = !c->shared->drained && !c->shared->half && has_drain();
 	if (c->stopping)
 		return;
 	pl_round_next();

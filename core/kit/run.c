@@ -168,6 +168,7 @@ void pl_req_run(int64_t id, json_t *req)
 	c->shared->model = c->drv->variants[c->handle[handle].obj.variant].model;
 	c->shared->caps = pl_caps_of(c->drv, &c->handle[handle].obj);
 	c->shared->sched = (uint32_t)sched;
+	c->shared->half = json_is_true(json_object_get(req, "half"));
 	if (pl_plan_make(json_object_get(req, "plan"), handle, (uint32_t)ops, why, sizeof why) < 0)
 		return pl_reply_err(id, "usage", true, NULL, "%s", why);
 	j = calloc(1, sizeof *j);

@@ -43,7 +43,7 @@ static void prepare(struct pl_worker *w, struct pl_env *e, enum pl_stage stage)
 		.head = pl_hist(s, e->id),
 		.stream = s->model == PL_MODEL_STREAM,
 		.counted = s->model == PL_MODEL_SUM || s->model == PL_MODEL_COUNTER,
-		.lossy = s->caps & PL_LOSSY,
+		.lossy = s->caps & PL_LOSSY && !s->half,
 		.key = pl_unit_key(s, e->id),
 		.before = pl_sched_before((enum pl_sched)s->sched) };
 	w->obj = &e->obj[w->part->handle];
