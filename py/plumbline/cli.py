@@ -141,11 +141,19 @@ def _stress_options(p: argparse.ArgumentParser, length: str = "10s") -> None:
     p.add_argument("--actors", metavar="N", help="of each driver")
     p.add_argument("--ops", metavar="N", help="of each actor and round")
     p.add_argument("--only", metavar="N", help="run instance N of the mix alone, with its own seed")
+    p.add_argument(
+        "--on",
+        metavar="NAME=PREFIX",
+        action="append",
+        default=[],
+        help="given twice: rounds between two machines, as in --on a='ssh one' --on b='ssh two'",
+    )
+    p.add_argument("--at", metavar="NAME=ADDR", action="append", help="where the first of them is reached")
     p.add_argument("--dry-run", action="store_true", help="show the plan and the budget of limits, run nothing")
 
 
 def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
-    from . import doctor, drivercheck, jobs, soak  # late: --help and a typo need no rich, no jinja2
+    from . import across, doctor, drivercheck, jobs, soak  # late: --help and a typo need no rich, no jinja2
 
     if a.command == "bundle":
         return _bundle(Out(quiet=False), a)
@@ -160,6 +168,8 @@ def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
     places = Places.find(a.drivers)
     if a.command == "soak":
         return soak.command(out, places, a, f"{program()} {shlex.join(argv)}")
+    if a.command == "stress" and a.on:
+        return across.command(out, places, a)
     target = _settled(out, a, target, places)
     if target.agent == agent.PUSH:  # these are the drivers that run
         places = dataclasses.replace(places, drivers=bundle.folder_for(places.drivers))
