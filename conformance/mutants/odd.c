@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/msg.h>
 #include <unistd.h>
 
 enum { STALL_MS = 200, DELAY_US = 100, YIELDS = 20, SLACK = 2 };
@@ -52,6 +53,29 @@ static ssize_t eintr_receive(
 	mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
 {
 	return interrupted((int64_t)n) ? -1 : pl_real.mq_receive(q, buf, n, prio, abs);
+}
+
+static int eintr_take(const sigset_t *set, siginfo_t *si, const struct timespec *within)
+{
+	return interrupted(0) ? -1 : pl_real.sigtimedwait(set, si, within);
+}
+
+static int eintr_file_lock(const struct pl_file_lock *a)
+{
+	return pl_lock_waits(a) && !pl_lock_ends(a) && interrupted(0) ? -1 : pl_real.file_lock(a);
+}
+
+static int eintr_msgsnd(int id, const void *m, size_t n, int flags)
+{
+	return !(flags & IPC_NOWAIT) && interrupted((int64_t)n) ? -1
+								: pl_real.msgsnd(id, m, n, flags);
+}
+
+static ssize_t eintr_msgrcv(int id, void *m, size_t n, long type, int flags)
+{
+	return !(flags & IPC_NOWAIT) && interrupted((int64_t)n)
+		       ? -1
+		       : pl_real.msgrcv(id, m, n, type, flags);
 }
 
 /* Fewer bytes than there are. Not where there are pipes of packets: the rest of one would be lost, and the end that
@@ -130,6 +154,73 @@ static int stall_unlock(pthread_mutex_t *m)
 	return rc;
 }
 
+static int stall_sigqueue(pid_t pid, int signo, union sigval value)
+{
+	int rc = pl_real.sigqueue(pid, signo, value);
+
+	if (pl_fires(signo))
+		stall_ns(STALL_MS * INT64_C(1000000));
+	return rc;
+}
+
+static int stall_kill(pid_t pid, int signo)
+{
+	int rc = pl_real.kill(pid, signo);
+
+	if (pl_fires(signo))
+		stall_ns(STALL_MS * INT64_C(1000000));
+	return rc;
+}
+
+static int stall_take(const sigset_t *set, siginfo_t *si, const struct timespec *within)
+{
+	int rc = pl_real.sigtimedwait(set, si, within);
+
+	if (pl_fires(0))
+		stall_ns(STALL_MS * INT64_C(1000000));
+	return rc;
+}
+
+static int stall_file_lock(const struct pl_file_lock *a)
+{
+	int rc = pl_real.file_lock(a);
+
+	if (pl_fires(0))
+		stall_ns(STALL_MS * INT64_C(1000000));
+	return rc;
+}
+
+static int stall_msgsnd(int id, const void *m, size_t n, int flags)
+{
+	int rc = pl_real.msgsnd(id, m, n, flags);
+
+	if (pl_fires((int64_t)n))
+		stall_ns(STALL_MS * INT64_C(1000000));
+	return rc;
+}
+
+static ssize_t stall_msgrcv(int id, void *m, size_t n, long type, int flags)
+{
+	ssize_t got = pl_real.msgrcv(id, m, n, type, flags);
+
+	if (pl_fires((int64_t)n))
+		stall_ns(STALL_MS * INT64_C(1000000));
+	return got;
+}
+
+/* Of a standard signal the kernel may forget who sent it, when RLIMIT_SIGPENDING is reached. */
+static int untold_take(const sigset_t *set, siginfo_t *si, const struct timespec *within)
+{
+	int n = pl_real.sigtimedwait(set, si, within);
+
+	if (n > 0 && n < SIGRTMIN && si && pl_fires(n)) {
+		si->si_code = SI_USER;
+		si->si_pid = 0;
+		si->si_uid = 0;
+	}
+	return n;
+}
+
 /* Whoever had the lock last gets it again: the others stand aside for a while. No standard promises
  * more. */
 static int unfair_acquire(pthread_mutex_t *m, const struct pl_attempt *a)
@@ -145,6 +236,29 @@ static int unfair_acquire(pthread_mutex_t *m, const struct pl_attempt *a)
 	if (rc == 0 || rc == EOWNERDEAD)
 		atomic_store(&pl_shared->last_owner, me);
 	return rc;
+}
+
+static int unfair_file_lock(const struct pl_file_lock *a)
+{
+	pid_t me = gettid();
+
+	if (pl_lock_waits(a) && !pl_lock_ends(a) && atomic_load(&pl_shared->last_owner) != me &&
+		pl_fires(0)) {
+		for (int i = 0; i < YIELDS; i++)
+			(void)sched_yield();
+	}
+	int rc = pl_real.file_lock(a);
+
+	if (rc == 0 && !pl_lock_ends(a))
+		atomic_store(&pl_shared->last_owner, me);
+	return rc;
+}
+
+static int slow_file_lock(const struct pl_file_lock *a)
+{
+	if (pl_fires(0))
+		stall_ns(DELAY_US * 1000);
+	return pl_real.file_lock(a);
 }
 
 static int slow_acquire(pthread_mutex_t *m, const struct pl_attempt *a)
@@ -207,7 +321,11 @@ const struct pl_mutant pl_oddities[] = {
 		{ .write = eintr_write,
 			.read = eintr_read,
 			.mq_send = eintr_send,
-			.mq_receive = eintr_receive } },
+			.mq_receive = eintr_receive,
+			.sigtimedwait = eintr_take,
+			.file_lock = eintr_file_lock,
+			.msgsnd = eintr_msgsnd,
+			.msgrcv = eintr_msgrcv } },
 	{ "odd-short-read", { .p = 0.1 }, { .read = short_read, .pipe2 = note_pipe2 } },
 	{ "odd-stall", { .p = 0.0001 },
 		{ .write = stall_write,
@@ -215,9 +333,17 @@ const struct pl_mutant pl_oddities[] = {
 			.mq_send = stall_send,
 			.mq_receive = stall_receive,
 			.acquire = stall_acquire,
-			.unlock = stall_unlock } },
-	{ "odd-unfair", { 0 }, { .acquire = unfair_acquire } },
-	{ "odd-slow-lock", { .p = 0.01 }, { .acquire = slow_acquire, .unlock = slow_unlock } },
+			.unlock = stall_unlock,
+			.sigqueue = stall_sigqueue,
+			.kill = stall_kill,
+			.sigtimedwait = stall_take,
+			.file_lock = stall_file_lock,
+			.msgsnd = stall_msgsnd,
+			.msgrcv = stall_msgrcv } },
+	{ "odd-unfair", { 0 }, { .acquire = unfair_acquire, .file_lock = unfair_file_lock } },
+	{ "odd-slow-lock", { .p = 0.01 },
+		{ .acquire = slow_acquire, .unlock = slow_unlock, .file_lock = slow_file_lock } },
+	{ "odd-sig-untold", { .p = 0.3 }, { .sigtimedwait = untold_take } },
 	{ "odd-coarse-clock", { 0 }, { .clock_gettime = coarse_clock_gettime } },
 	{ "odd-roomy", { 0 }, { .setpipe_sz = roomy_setpipe_sz, .mq_open = roomy_mq_open } },
 	{ 0 },

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/msg.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -26,6 +28,7 @@ enum { PSHARED_BIT = 128 }; /* in glibc's __kind */
 static struct {
 	int (*fcntl)(int, int, ...);
 	mqd_t (*mq_open)(const char *, int, ...);
+	int (*flock)(int, int);
 	int (*lock)(pthread_mutex_t *);
 	int (*trylock)(pthread_mutex_t *);
 	int (*timedlock)(pthread_mutex_t *, const struct timespec *);
@@ -33,7 +36,8 @@ static struct {
 } libc;
 
 static const struct pl_mutant *const tables[] = { pl_pipe_mutants, pl_mq_mutants, pl_mutex_mutants,
-	pl_memory_mutants, pl_oddities };
+	pl_memory_mutants, pl_signal_mutants, pl_file_lock_mutants, pl_sysvmsg_mutants,
+	pl_oddities };
 
 static struct pl_calls calls;
 struct pl_calls pl_real;
@@ -47,6 +51,11 @@ static int real_setpipe_sz(int fd, int size)
 static mqd_t real_mq_open(const char *name, int flags, mode_t mode, struct mq_attr *attr)
 {
 	return libc.mq_open(name, flags, mode, attr);
+}
+
+static int real_file_lock(const struct pl_file_lock *a)
+{
+	return a->l ? libc.fcntl(a->fd, a->op, a->l) : libc.flock(a->fd, a->op);
 }
 
 static int real_acquire(pthread_mutex_t *m, const struct pl_attempt *a)
@@ -94,6 +103,13 @@ static void find_libc(void)
 		{ "shmat", &pl_real.shmat },
 		{ "shmdt", &pl_real.shmdt },
 		{ "shmctl", &pl_real.shmctl },
+		{ "flock", &libc.flock },
+		{ "kill", &pl_real.kill },
+		{ "sigqueue", &pl_real.sigqueue },
+		{ "sigtimedwait", &pl_real.sigtimedwait },
+		{ "signalfd", &pl_real.signalfd },
+		{ "msgsnd", &pl_real.msgsnd },
+		{ "msgrcv", &pl_real.msgrcv },
 	};
 
 	for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
@@ -105,6 +121,7 @@ static void find_libc(void)
 	pl_real.setpipe_sz = real_setpipe_sz;
 	pl_real.mq_open = real_mq_open;
 	pl_real.acquire = real_acquire;
+	pl_real.file_lock = real_file_lock;
 }
 
 /* A file lets actors of kind exec share the state; otherwise a page inherited by fork is enough. */
@@ -217,8 +234,17 @@ EXPORT int fcntl(int fd, int cmd, ...)
 	va_end(ap);
 	const struct pl_calls *c = now();
 
-	return cmd == F_SETPIPE_SZ ? c->setpipe_sz(fd, (int)(intptr_t)arg)
-				   : libc.fcntl(fd, cmd, arg);
+	switch (cmd) {
+	case F_SETPIPE_SZ:
+		return c->setpipe_sz(fd, (int)(intptr_t)arg);
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		return c->file_lock(&(struct pl_file_lock){ fd, cmd, arg });
+	default:
+		return libc.fcntl(fd, cmd, arg);
+	}
 }
 
 EXPORT int fcntl64(int fd, int cmd, ...) __attribute__((alias("fcntl")));
@@ -353,4 +379,45 @@ EXPORT int shmdt(const void *at)
 EXPORT int shmctl(int id, int cmd, struct shmid_ds *ds)
 {
 	return now()->shmctl(id, cmd, ds);
+}
+
+EXPORT int flock(int fd, int op)
+{
+	return now()->file_lock(&(struct pl_file_lock){ fd, op, NULL });
+}
+
+EXPORT int kill(pid_t pid, int signo)
+{
+	return now()->kill(pid, signo);
+}
+
+EXPORT int sigqueue(pid_t pid, int signo, const union sigval value)
+{
+	return now()->sigqueue(pid, signo, value);
+}
+
+EXPORT int sigtimedwait(const sigset_t *restrict set, siginfo_t *restrict si,
+	const struct timespec *restrict within)
+{
+	return now()->sigtimedwait(set, si, within);
+}
+
+EXPORT int sigwaitinfo(const sigset_t *restrict set, siginfo_t *restrict si)
+{
+	return now()->sigtimedwait(set, si, NULL);
+}
+
+EXPORT int signalfd(int fd, const sigset_t *set, int flags)
+{
+	return now()->signalfd(fd, set, flags);
+}
+
+EXPORT int msgsnd(int id, const void *m, size_t n, int flags)
+{
+	return now()->msgsnd(id, m, n, flags);
+}
+
+EXPORT ssize_t msgrcv(int id, void *m, size_t n, long type, int flags)
+{
+	return now()->msgrcv(id, m, n, type, flags);
 }

@@ -12,10 +12,13 @@
 
 #include <mqueue.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/shm.h>
 #include <sys/types.h>
 #include <time.h>
@@ -28,6 +31,22 @@ struct pl_attempt {
 	clockid_t clock;	    /* PL_CLOCKLOCK */
 	const struct timespec *abs; /* PL_TIMEDLOCK, PL_CLOCKLOCK */
 };
+
+/* One call about a lock on a file: fcntl's, or flock's, without a range. */
+struct pl_file_lock {
+	int fd, op;
+	struct flock *l; /* NULL: flock */
+};
+
+static inline bool pl_lock_waits(const struct pl_file_lock *a)
+{
+	return a->l ? a->op == F_SETLKW || a->op == F_OFD_SETLKW : !(a->op & LOCK_NB);
+}
+
+static inline bool pl_lock_ends(const struct pl_file_lock *a)
+{
+	return a->l ? a->l->l_type == F_UNLCK : a->op & LOCK_UN;
+}
 
 /* The calls that can be broken. `abs` NULL: the form without a deadline. */
 struct pl_calls {
@@ -54,6 +73,14 @@ struct pl_calls {
 	void *(*shmat)(int id, const void *at, int flags);
 	int (*shmdt)(const void *at);
 	int (*shmctl)(int id, int cmd, struct shmid_ds *ds);
+	int (*kill)(pid_t pid, int signo);
+	int (*sigqueue)(pid_t pid, int signo, union sigval value);
+	/* `within` NULL: sigwaitinfo */
+	int (*sigtimedwait)(const sigset_t *set, siginfo_t *si, const struct timespec *within);
+	int (*signalfd)(int fd, const sigset_t *set, int flags);
+	int (*file_lock)(const struct pl_file_lock *a);
+	int (*msgsnd)(int id, const void *m, size_t n, int flags);
+	ssize_t (*msgrcv)(int id, void *m, size_t n, long type, int flags);
 };
 
 /* When a mutant lies: all conditions that are given must hold. Calls that could not show the lie (a
@@ -75,7 +102,8 @@ struct pl_mutant {
 };
 
 extern const struct pl_mutant pl_pipe_mutants[], pl_mq_mutants[], pl_mutex_mutants[],
-	pl_memory_mutants[], pl_oddities[];
+	pl_memory_mutants[], pl_signal_mutants[], pl_file_lock_mutants[], pl_sysvmsg_mutants[],
+	pl_oddities[];
 
 enum { PL_STASH_MAX = 8192, PL_LIES_MAX = 256, PL_MEMORIES_MAX = 64 };
 

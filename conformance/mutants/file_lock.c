@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Locks on files that break their promises, whichever call takes them.
+ */
+#include "shim.h"
+
+#include <errno.h>
+#include <poll.h>
+
+/* The same without waiting. */
+static int attempt(const struct pl_file_lock *a)
+{
+	struct pl_file_lock now = *a;
+
+	if (!a->l)
+		now.op |= LOCK_NB;
+	else
+		now.op = a->op == F_OFD_SETLKW ? F_OFD_SETLK : a->op == F_SETLKW ? F_SETLK : a->op;
+	return pl_real.file_lock(&now);
+}
+
+/* A lock that another holds is had all the same. */
+static int greedy_lock(const struct pl_file_lock *a)
+{
+	int rc;
+
+	if (pl_lock_ends(a))
+		return pl_real.file_lock(a);
+	rc = attempt(a);
+	if (rc < 0 && (errno == EAGAIN || errno == EACCES))
+		return pl_fires(0) ? 0 : pl_real.file_lock(a);
+	return rc;
+}
+
+static int mute_unlock(const struct pl_file_lock *a)
+{
+	return pl_lock_ends(a) && pl_fires(0) ? 0 : pl_real.file_lock(a);
+}
+
+static int busy_lock(const struct pl_file_lock *a)
+{
+	struct pl_file_lock back = *a;
+	int rc = pl_real.file_lock(a);
+	struct flock range;
+
+	if (rc != 0 || pl_lock_ends(a) || pl_lock_waits(a) || !pl_fires(0))
+		return rc;
+	if (a->l) {
+		range = *a->l;
+		range.l_type = F_UNLCK;
+		back.l = &range;
+	} else {
+		back.op = LOCK_UN;
+	}
+	(void)pl_real.file_lock(&back);
+	errno = EAGAIN;
+	return -1;
+}
+
+/* A ring of waiters that nobody notices. */
+static int ring_lock(const struct pl_file_lock *a)
+{
+	int rc = pl_real.file_lock(a);
+
+	if (rc == 0 || errno != EDEADLK || !pl_fires(0))
+		return rc;
+	return poll(NULL, 0, -1);
+}
+
+const struct pl_mutant pl_file_lock_mutants[] = {
+	{ "file-lock-greedy", { .every = 100 }, { .file_lock = greedy_lock } },
+	{ "file-unlock-mute", { .every = 100 }, { .file_lock = mute_unlock } },
+	{ "file-trylock-busy", { .every = 500 }, { .file_lock = busy_lock } },
+	{ "file-lock-ring", { 0 }, { .file_lock = ring_lock } },
+	{ 0 },
+};

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * System V message queues that break their promises. The trigger's argument is the length.
+ */
+#include "shim.h"
+
+#include <errno.h>
+#include <sys/msg.h>
+
+static int lose_send(int id, const void *m, size_t n, int flags)
+{
+	return *(const long *)m > 0 && pl_fires((int64_t)n) ? 0 : pl_real.msgsnd(id, m, n, flags);
+}
+
+static int double_send(int id, const void *m, size_t n, int flags)
+{
+	int rc = pl_real.msgsnd(id, m, n, flags);
+
+	if (rc == 0 && pl_fires((int64_t)n))
+		(void)pl_real.msgsnd(id, m, n, IPC_NOWAIT);
+	return rc;
+}
+
+/* The oldest of all where the oldest of the lowest type was asked for. */
+static ssize_t first_receive(int id, void *m, size_t n, long type, int flags)
+{
+	return pl_real.msgrcv(id, m, n, type < 0 && pl_fires((int64_t)n) ? 0 : type, flags);
+}
+
+/* A buffer that is too small gets the start of the message, and the rest is gone. */
+static ssize_t squeeze_receive(int id, void *m, size_t n, long type, int flags)
+{
+	return pl_real.msgrcv(id, m, n, type, pl_fires((int64_t)n) ? flags | MSG_NOERROR : flags);
+}
+
+/* Nobody is told that the queue was removed under him. */
+static ssize_t stale_receive(int id, void *m, size_t n, long type, int flags)
+{
+	ssize_t got = pl_real.msgrcv(id, m, n, type, flags);
+
+	if (got < 0 && errno == EIDRM && pl_fires((int64_t)n))
+		errno = EINVAL;
+	return got;
+}
+
+const struct pl_mutant pl_sysvmsg_mutants[] = {
+	{ "msg-lose", { .every = 1000 }, { .msgsnd = lose_send } },
+	{ "msg-double", { .every = 1000 }, { .msgsnd = double_send } },
+	{ "msg-first", { .every = 100 }, { .msgrcv = first_receive } },
+	{ "msg-squeeze", { 0 }, { .msgrcv = squeeze_receive } },
+	{ "msg-removed-silent", { 0 }, { .msgrcv = stale_receive } },
+	{ 0 },
+};
