@@ -6,13 +6,9 @@
  * An object has both ends: the read end is opened first, without waiting, and made to wait
  * afterwards.
  */
-#include "driver.h"
+#include "pipe.h"
 
-#include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 enum { CAPACITY, NONBLOCK }; /* arguments of open */
 
@@ -57,47 +53,6 @@ static long fifo_open(struct pl_obj *o, const struct pl_args *a)
 	return -1;
 }
 
-static long op_write(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	return write(a->fd, a->buf, a->len);
-}
-
-static long op_read(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	return read(a->fd, a->buf, a->len);
-}
-
-/* One payload in two pieces: still one write. */
-static long op_writev(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	size_t half = a->len / 2;
-	struct iovec io[2] = { { a->buf, half }, { (char *)a->buf + half, a->len - half } };
-
-	return writev(a->fd, io, 2);
-}
-
-static long op_setsize(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	return fcntl(a->fd, F_SETPIPE_SZ, (int)a->v[0]);
-}
-
-static long op_getsize(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	return fcntl(a->fd, F_GETPIPE_SZ);
-}
-
-/* Room is page slots, not bytes: only an empty pipe certainly has some, one page's worth. */
-static long op_fionread(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	int n = 0;
-	long rc = ioctl(a->fd, FIONREAD, &n);
-
-	r->out[0] = n;
-	r->amount = (uint64_t)n;
-	r->room = n == 0 && rc == 0 ? 4096 : 0;
-	return rc;
-}
-
 static long op_open(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
 	char path[PL_PATH_MAX];
@@ -133,11 +88,6 @@ static long op_stat(struct pl_obj *o, const struct pl_args *a, struct pl_result 
 	return rc;
 }
 
-static long op_lseek(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	return lseek(a->fd, 0, SEEK_CUR);
-}
-
 static const struct pl_variant variants[] = {
 	{ "fifo", PL_MODEL_STREAM,
 		PL_STREAM | PL_NAMES | PL_BLOCKING | PL_NONBLOCK | PL_POLL | PL_MULTI_READER |
@@ -145,29 +95,14 @@ static const struct pl_variant variants[] = {
 	{ 0 },
 };
 
-#define SIZE_PUT                                                                                   \
-	{                                                                                          \
-		"size", 0, PL_LEN_MAX, 24, 4096, 64, PL_SIZE                                       \
-	}
-#define SIZE_TAKE                                                                                  \
-	{                                                                                          \
-		"size", 0, PL_LEN_MAX, 4096, 4096, 4096, PL_SIZE                                   \
-	}
-
 static const struct pl_op ops[] = {
-	{ "write", op_write, PL_PUT, PL_BLOCKS, { SIZE_PUT }, .weight = 7 },
-	{ "writev", op_writev, PL_PUT, PL_BLOCKS, { SIZE_PUT }, .weight = 1 },
-	{ "read", op_read, PL_TAKE, PL_BLOCKS | PL_DRAIN, { SIZE_TAKE }, .weight = 1 },
-	{ "fionread", op_fionread, PL_OBSERVE, PL_LEVEL, .out = { "bytes" } },
-	{ "setsize", op_setsize, PL_NONE, 0, { { "bytes", 0, INT32_MAX, .def = 4096 } } },
-	{ "getsize", op_getsize, PL_OBSERVE, 0 },
+	PIPE_OPS,
 	{ "open", op_open, PL_NONE, PL_BLOCKS | PL_NEWFD,
 		{ { "flags", 0, INT32_MAX, .def = O_RDONLY } } },
 	{ "mkfifo", op_mkfifo, PL_NONE, 0,
 		{ { "mode", 0, 07777, .def = 0600 }, { "umask", 0, 0777, .def = 022 } } },
 	{ "unlink", op_unlink, PL_NONE, 0 },
 	{ "stat", op_stat, PL_OBSERVE, 0, .out = { "fifo", "mode", "own" } },
-	{ "lseek", op_lseek, PL_OBSERVE, 0 },
 	{ 0 },
 };
 

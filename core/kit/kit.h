@@ -296,7 +296,7 @@ int pl_signal_actor(struct pl_actor *a, int sig); /* refuses pid <= 1 */
 void pl_kill_actor(unsigned id, bool asked);
 
 int pl_actors_kill_all(void);
-void pl_actor_await(unsigned id); /* it runs, and has done all it was told; or 0.1 s are over */
+void pl_actor_await(unsigned id); /* it runs, and has done all it was told; or a second is over */
 
 /* place.c */
 void pl_place_actor(unsigned id, enum pl_place place);

@@ -16,7 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-enum { TIED_NS = 100000000 };
+enum { THERE_NS = 1000000000 };
 
 static struct pl_ctl *const c = &pl_ctl;
 
@@ -26,7 +26,7 @@ void pl_actor_await(unsigned id)
 {
 	const struct pl_actor *a = &c->actor[id];
 	struct pl_slot *s = &c->shared->slot[id];
-	int64_t patience = pl_now() + TIED_NS;
+	int64_t patience = pl_now() + THERE_NS;
 
 	while (a->alive && !a->dying && !a->stopped && !(atomic_load(&s->in_op) & 1) &&
 		(atomic_load(&s->phase) == PHASE_NONE || atomic_load(&s->heard) != a->told) &&
