@@ -23,6 +23,7 @@ from rich.text import Text
 
 from . import __version__, eventlog, prom, stress
 from .console import Out, Watch
+from .jobfile import is_file
 from .jobs import Job
 from .meter import Meter, amount, sample, SERIES
 from .outcomes import EXIT_BROKEN, EXIT_NOTHING, VERDICT_EXIT, Trouble, plural
@@ -47,6 +48,8 @@ def command(out: Out, places: Places, a: argparse.Namespace, line: str) -> int:
     state = path = None
     if a.agent not in (None, "off"):
         raise Trouble("soak: the engine is not carried to a target yet; it needs drivers that start there")
+    if a.job and not is_file(a.job):
+        raise Trouble(f"soak: --job takes a file, as in ./{a.job}; a job of the engine's own is for stress")
     if a.resume is not None:
         path = _dead(a)
         state = State.load(path)

@@ -3,6 +3,7 @@
 
 The engine and its misbehaving driver come from PLUMBLINE_BUILD. Segments here last a second.
 """
+import contextlib
 import json
 import os
 import re
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import pytest
 from plumbline import eventlog, meter
-from plumbline.soakstate import State
+from plumbline.soak import _kill_tagged
+from plumbline.soakstate import State, of_killed
 
 BUILD = Path(os.environ.get("PLUMBLINE_BUILD") or "/nonexistent")
 FAKE = BUILD / "core/tests/plumb-fake"
@@ -27,7 +29,7 @@ SHORT = ("--segment", "1s", "--every", "200ms")
 
 class World:
     def __init__(self, path):
-        self.path = path
+        self.path, self.runs = path, set()
         (path / "drivers").mkdir()
         (path / "drivers" / "plumb-fake").symlink_to(FAKE)
         (path / "drivers" / "plumb-toy").symlink_to(HERE / "toydriver.py")  # the fake alone counts as no driver
@@ -71,15 +73,15 @@ class World:
         return next(c for c in meter.descendants(p.pid) if "plumb-stress" in _command(c))
 
     def left(self):
-        """Processes and objects of any engine that this world's soaks started."""
-        runs = {e["run"] for path in self.path.rglob("events.jsonl") for e in _starts(path)}
-        found = [str(p) for p in Path("/dev/shm").iterdir() if any(run in p.name for run in runs)]
+        """Processes and objects of the engines whose folders are, or at an earlier call were, there."""
+        self.runs |= {e["run"] for path in self.path.rglob("events.jsonl") for e in _starts(path)}
+        found = [str(p) for p in Path("/dev/shm").iterdir() if any(run in p.name for run in self.runs)]
         for p in filter(str.isdigit, os.listdir("/proc")):
             try:
                 env = Path("/proc", p, "environ").read_bytes()
             except OSError:
                 continue
-            found += [p for run in runs if f"PLUMBLINE_RUN={run}".encode() in env]
+            found += [p for run in self.runs if f"PLUMBLINE_RUN={run}".encode() in env]
         return found
 
 
@@ -219,11 +221,15 @@ def test_killed_with_9_and_resumed(world, engine_too):
     p = world.start("soak", "fake/obey=2", "--for", "4s", *SHORT, "--seed", "0x9")
     until(lambda: world.working(1), "no second segment")
     counted = [(e["n"], e["seed"]) for e in world.events("segment")]
-    pids = [p.pid] + ([world.engine(p)] if engine_too else [])
+    pids = [p.pid, world.engine(p)] if engine_too else [p.pid]
+    for pid in meter.descendants(pids[-1]) if engine_too else ():  # drivers that cannot remove their objects, nor end
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     p.communicate()
     folder = world.folder
+    assert world.left() or not engine_too
     assert (folder / "soak.json").exists() and not (folder / "run.json").exists()
     code, out, err = world.run("soak", "--resume")
     assert code == 0 and "resumed after" in out and world.folder == folder, out + err
@@ -242,6 +248,7 @@ def test_what_a_killed_engine_had_found_is_not_lost(world):
     for pid in (p.pid, world.engine(p)):
         os.kill(pid, signal.SIGKILL)
     p.communicate()
+    world.left()
     code, out, err = world.run("soak", "--resume", "--for", "2s")
     assert code == 1 and world.summary["violations"] and (world.folder / "violations.jsonl").stat().st_size, out + err
     assert not world.left()
@@ -312,6 +319,8 @@ def test_a_live_soak_is_left_alone(world):
         (["soak", "--resume"], "no soak in"),
         (["soak", "--resume", "nix"], "no soak.json in nix"),
         (["soak", "nix=1"], "nix"),
+        (["soak", "--job", "deadlock-gallery"], "takes a file"),
+        (["soak", "fake/obey=1", "--agent", "push"], "not carried"),
         (["soak", "fake/obey=1", "--segment", "10"], "unit"),
         (["soak", "fake/obey=1", "--job", "none.toml"], "No such file"),
     ],
@@ -372,11 +381,26 @@ def test_what_only_grows_is_said_and_what_breathes_is_not():
     assert trend([(10 + i % 7) * mib for i in range(60)]).warnings == []
     assert trend([10 * mib + i * 100 for i in range(60)]).warnings == []  # not worth a word
     assert trend([2 * mib] * 4 + [10 * mib] * 56).warnings == []  # warming up
+    fell_once = [v * mib for v in (10, 14, 18, 12, 20, 24) for _ in range(9)]
+    assert trend([10 * mib] * 6 + fell_once).warnings == []
     grown = trend([(10 + i // 2) * mib for i in range(60)])
     assert "engine only grew" in grown.warnings[0] and "13.0M" in grown.warnings[0] and grown.words() == ""
     assert trend([(10 + i // 2 + i % 5) * mib for i in range(60)]).warnings
     few = trend([i * mib for i in range(10)])
     assert few.warnings == [] and "too few" in few.words()
+
+
+def test_the_last_words_of_a_killed_engine_count():
+    tick = {"rounds": 9, "unknown": 1, "judged": 8, "done": 90, "op": {"send": [80, 10]}, "lat_hist": {"1024": 90}}
+    events = [{"ev": "armed", "t": 10**9}, {"ev": "tick", "t": 3 * 10**9, "mechs": {"a": {**tick, "rounds": 5}}}]
+    events += [{"ev": "tick", "t": 4 * 10**9, "mechs": {"a": tick}}, {"ev": "hang", "t": 5, "mechanism": "a"}]
+    found = of_killed(events)
+    assert found["seconds"] == 3 and found["hangs"] == [{"mechanism": "a"}] and found["violations"] == []
+    assert found["per_mech"]["a"] == {**tick, "drivers": 0}
+    state = State.fresh("1", [], {}, "")
+    state.add(found, 0)
+    state.add(found, 1)
+    assert state.soaked == 6 and state.summary()["per_mech"]["a"]["op"] == {"send": [160, 20]}
 
 
 def test_samples_are_bounded_and_survive_a_checkpoint():
@@ -395,3 +419,14 @@ def test_a_sample_is_of_this_machine():
         child.stdin.close()
     assert here["processes"] >= 1 and here["engine"] > 1 << 20 and here["drivers"] > 0 and here["engine_fds"] >= 3
     assert "engine" not in meter.sample(None, Path("/nonexistent"))
+
+
+def test_processes_of_a_dead_engine_are_ended():
+    run = f"20260101-{os.getpid()}-soaktest"
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, env={**os.environ, "PLUMBLINE_RUN": run}) as mine:
+        until(lambda: b"cat" in Path(f"/proc/{mine.pid}/cmdline").read_bytes(), "cat did not start")
+        _kill_tagged("")
+        _kill_tagged(run + "2")
+        assert mine.poll() is None
+        _kill_tagged(run)
+        assert mine.wait(10) == -signal.SIGKILL
