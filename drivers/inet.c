@@ -245,15 +245,19 @@ static const char *inet_probe(int variant)
 	struct pl_obj o = { .variant = variant, .fd = { -1, -1 } };
 	union address at;
 	socklen_t len = loopback(&o, 0, &at);
-	int fd = new_socket(&o);
+	int fd = new_socket(&o), way = socket(family_of(&o), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool bound = fd >= 0 && bind(fd, &at.any, len) == 0, there;
 
-	if (fd >= 0 && bind(fd, &at.any, len) == 0)
-		return (void)close(fd), NULL;
-	(void)snprintf(why, sizeof why, "no %s loopback address here: %s",
-		family_of(&o) == AF_INET ? "IPv4" : "IPv6", strerror(errno));
+	loopback(&o, 9, &at);
+	there = bound && way >= 0 && connect(way, &at.any, len) == 0; /* sends nothing */
+	(void)snprintf(why, sizeof why, "no %s loopback %s here: %s",
+		family_of(&o) == AF_INET ? "IPv4" : "IPv6", bound ? "link" : "address",
+		strerror(errno));
 	if (fd >= 0)
 		(void)close(fd);
-	return why;
+	if (way >= 0)
+		(void)close(way);
+	return there ? NULL : why;
 }
 
 /* ---- moving bytes ---- */

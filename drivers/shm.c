@@ -164,10 +164,14 @@ static long op_open(struct pl_obj *o, const struct pl_args *a, struct pl_result 
 {
 	static const char *const odd[] = { NULL, "/plumb.a/b", "/", "", "plumb-without-slash" };
 	char text[NAME_MAX + 3] = "/";
+	int fd;
 
 	if (!o->name) {
 		(void)snprintf(text, sizeof text, "/proc/self/fd/%d", a->fd);
-		return open(text, (int)a->v[0] | O_CLOEXEC);
+		fd = open(text, (int)a->v[0] | O_CLOEXEC);
+		if (fd < 0 && errno == ENOENT && access("/proc/self/fd", X_OK) < 0)
+			errno = ENOSYS; /* without /proc there is no other way to it */
+		return fd;
 	}
 	if (a->v[1] == 0)
 		return shm_open(o->name, (int)a->v[0], (mode_t)a->v[2]);
