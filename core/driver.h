@@ -76,6 +76,9 @@ enum pl_cap {
 	PL_FREED = 1 << 24, /* a lock that its owner's death releases, and nobody is told */
 	PL_PIECEMEAL = 1 << 25, /* a stream in which no put is sure to stay in one piece: up to
 				   PIPE_BUF a pipe's is, a socket's need not be */
+	PL_APART =
+		1 << 26, /* it is between processes: the threads of one are one party, and take no
+			       part in rounds */
 };
 
 /* What an operation does, in words that every checker, drain and generic suite understands. */

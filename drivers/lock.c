@@ -144,7 +144,7 @@ static long op_fork(struct pl_obj *o, const struct pl_args *a, struct pl_result 
 #define CAPS (PL_LOCK | PL_NAMES | PL_BLOCKING | PL_NONBLOCK | PL_EACH | PL_FREED)
 
 static const struct pl_variant variants[] = {
-	[RECORD] = { "record", PL_MODEL_LOCK, CAPS },
+	[RECORD] = { "record", PL_MODEL_LOCK, CAPS | PL_APART },
 	[OFD] = { "ofd", PL_MODEL_LOCK, CAPS },
 	[FLOCK] = { "flock", PL_MODEL_LOCK, CAPS },
 	{ 0 },

@@ -195,7 +195,8 @@ static const char *signal_probe(int variant)
 		       : NULL;
 }
 
-#define CAPS (PL_ANONYMOUS | PL_BLOCKING | PL_TIMEOUT | PL_MULTI_WRITER | PL_EACH | PL_OWNED)
+#define CAPS                                                                                       \
+	(PL_ANONYMOUS | PL_BLOCKING | PL_TIMEOUT | PL_MULTI_WRITER | PL_EACH | PL_OWNED | PL_APART)
 
 static const struct pl_variant variants[] = {
 	[RT] = { "rt", PL_MODEL_PRIORITY, CAPS | PL_PRIORITY | PL_LOWEST },

@@ -226,6 +226,21 @@ static int plan_group(json_t *group, int handle, uint32_t ops, char *why, size_t
 	return 0;
 }
 
+/* Threads of one process are no parties to what is between processes. */
+static int parties(int handle, char *why, size_t size)
+{
+	const struct pl_variant *v = &c->drv->variants[c->handle[handle].obj.variant];
+	unsigned i;
+
+	for (i = 0; i < c->nactors; i++)
+		if (c->shared->part[i].in && c->actor[i].kind == KIND_THREAD && v->caps & PL_APART)
+			return (void)snprintf(why, size,
+				       "actor %u is a thread, and %s is between processes", i,
+				       v->name),
+			       -EINVAL;
+	return 0;
+}
+
 int pl_plan_make(json_t *plan, int handle, uint32_t ops, char *why, size_t n)
 {
 	json_t *groups = json_object_get(plan, "actors"), *g;
@@ -233,7 +248,7 @@ int pl_plan_make(json_t *plan, int handle, uint32_t ops, char *why, size_t n)
 
 	memset(c->shared->part, 0, sizeof c->shared->part);
 	if (!plan)
-		return default_plan(handle, ops, why, n);
+		return default_plan(handle, ops, why, n) < 0 ? -EINVAL : parties(handle, why, n);
 	if (json_array_size(groups) == 0)
 		return (void)snprintf(why, n, "plan: 'actors' is a list of groups"), -EINVAL;
 	json_array_foreach(groups, k, g)
@@ -241,7 +256,7 @@ int pl_plan_make(json_t *plan, int handle, uint32_t ops, char *why, size_t n)
 		if (plan_group(g, handle, ops, why, n) < 0)
 			return -EINVAL;
 	}
-	return 0;
+	return parties(handle, why, n);
 }
 
 static enum pl_role role_of(const struct pl_part *p)

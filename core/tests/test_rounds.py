@@ -87,6 +87,19 @@ def test_kills_of_threads_take_all_of_them(crowd):
     assert held(d, p.ok())["killed"] % 4 == 0
 
 
+@pytest.mark.parametrize("name, variant", [("lock", "record"), ("signal", "standard")])
+def test_threads_are_no_parties_to_what_is_between_processes(driver, name, variant):
+    d = driver(name)
+    d.close("o")
+    d.open("o", variant=variant)
+    threads, processes = d.actors(2, "thread"), d.actors(2)
+    refused(d, "run", on="o", rounds=1, ops=10)
+    do = ["lock"] if name == "lock" else ["kill"]
+    refused(d, "run", on="o", rounds=1, ops=10, plan={"actors": [{"ids": threads, "do": do}]})
+    if name == "lock":
+        d.run(rounds=1, ops=10, plan={"actors": [{"ids": processes, "do": do}]})
+
+
 def test_stops_and_continues(crowd):
     d = crowd(4)
     p = d.post("run", for_ms=600, ops=200, timeout=30)
