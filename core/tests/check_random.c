@@ -5,30 +5,14 @@
  * are exact, few elsewhere. Histories have deaths in mid-operation, equal stamps, empty results,
  * several priorities, nested locks.
  */
+#include "check_dice.h"
 #include "check_oracle.h"
 
 #include "check/segments.h"
-#include "hist/rng.h"
-
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <sys/random.h>
 
 enum { ROUNDS = 10000 };
-
-struct dice {
-	uint64_t key, n;
-};
-
-static int roll(struct dice *d, int lo, int hi)
-{
-	return (int)pl_rand_range(d->key, d->n++, lo, hi);
-}
-
-static bool chance(struct dice *d, int percent)
-{
-	return roll(d, 1, 100) <= percent;
-}
 
 /* ---- a world that does it right ---- */
 
@@ -340,21 +324,8 @@ struct score {
 
 static void dump(const struct round *b, uint64_t key, const char *what)
 {
-	fprintf(stderr, "%s: key 0x%llx, model %u, caps %x, flags %x\n", what,
-		(unsigned long long)key, b->head[0].model, b->head[0].caps,
-		b->head[b->nactors].flags);
-	for (int i = 0; i <= b->nactors; i++)
-		for (uint32_t k = 0; k < b->n[i]; k++) {
-			const struct pl_rec *r = &b->rec[i][k];
-
-			fprintf(stderr,
-				"  %u %3u op %u state %u err %3d token %llx aux %llu [%lld %lld]\n",
-				r->actor, r->seq, r->op, r->state, r->err,
-				(unsigned long long)r->token, (unsigned long long)r->aux,
-				(long long)r->t_invoke, (long long)r->t_return);
-		}
-	fprintf(stderr, "  verdict: %s %s: %s\n", pl_outcome_name(b->v.outcome), b->v.rule,
-		b->v.text);
+	fprintf(stderr, "%s: key 0x%llx\n", what, (unsigned long long)key);
+	b_dump(b);
 }
 
 static bool has_pending(const struct round *b, int op)
@@ -425,14 +396,6 @@ static struct score run(enum pl_model model, uint64_t seed)
 	return s;
 }
 
-static uint64_t fresh(void)
-{
-	uint64_t seed = 1;
-
-	(void)!getrandom(&seed, sizeof seed, 0);
-	return seed;
-}
-
 static void judge(enum pl_model model, uint64_t seed)
 {
 	struct score s = run(model, seed);
@@ -452,19 +415,19 @@ static void judge(enum pl_model model, uint64_t seed)
 Test(check_random, fifo)
 {
 	judge(PL_MODEL_FIFO, 0x5eed01);
-	judge(PL_MODEL_FIFO, fresh());
+	judge(PL_MODEL_FIFO, seed_of_today());
 }
 
 Test(check_random, priority)
 {
 	judge(PL_MODEL_PRIORITY, 0x5eed02);
-	judge(PL_MODEL_PRIORITY, fresh());
+	judge(PL_MODEL_PRIORITY, seed_of_today());
 }
 
 Test(check_random, lock)
 {
 	judge(PL_MODEL_LOCK, 0x5eed03);
-	judge(PL_MODEL_LOCK, fresh());
+	judge(PL_MODEL_LOCK, seed_of_today());
 }
 
 /* Histories above are short; what keeps long ones fast must be right by itself. */
@@ -472,7 +435,7 @@ Test(check_random, segments)
 {
 	enum { N = 10000 };
 	static bool covered[N];
-	struct dice d = { .key = fresh() };
+	struct dice d = { .key = seed_of_today() };
 	struct pl_segments s;
 
 	cr_assert(pl_segments_new(&s, N));
