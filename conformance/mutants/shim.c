@@ -21,8 +21,6 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define EXPORT __attribute__((visibility("default")))
-
 enum { PSHARED_BIT = 128 }; /* in glibc's __kind */
 
 static struct {
@@ -36,8 +34,8 @@ static struct {
 } libc;
 
 static const struct pl_mutant *const tables[] = { pl_pipe_mutants, pl_mq_mutants, pl_mutex_mutants,
-	pl_memory_mutants, pl_signal_mutants, pl_file_lock_mutants, pl_sysvmsg_mutants,
-	pl_oddities };
+	pl_memory_mutants, pl_counter_mutants, pl_signal_mutants, pl_file_lock_mutants,
+	pl_sysvmsg_mutants, pl_oddities };
 
 static struct pl_calls calls;
 struct pl_calls pl_real;
@@ -71,6 +69,14 @@ static int real_acquire(pthread_mutex_t *m, const struct pl_attempt *a)
 		return libc.clocklock(m, a->clock, a->abs);
 	}
 	return EINVAL;
+}
+
+void pl_find(const char *name, void *ret_function)
+{
+	void *f = dlsym(RTLD_NEXT, name);
+
+	assert(f);
+	memcpy(ret_function, &f, sizeof f);
 }
 
 static void find_libc(void)
@@ -113,15 +119,13 @@ static void find_libc(void)
 	};
 
 	for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
-		void *f = dlsym(RTLD_NEXT, symbols[i].name);
-
-		assert(f);
-		memcpy(symbols[i].to, &f, sizeof f);
+		pl_find(symbols[i].name, symbols[i].to);
 	}
 	pl_real.setpipe_sz = real_setpipe_sz;
 	pl_real.mq_open = real_mq_open;
 	pl_real.acquire = real_acquire;
 	pl_real.file_lock = real_file_lock;
+	pl_find_semaphores();
 }
 
 /* A file lets actors of kind exec share the state; otherwise a page inherited by fork is enough. */
@@ -196,7 +200,7 @@ __attribute__((constructor)) static void start(void)
 		choose(spec);
 }
 
-static const struct pl_calls *now(void)
+const struct pl_calls *pl_calls_now(void)
 {
 	if (__builtin_expect(!calls.write, 0))
 		start();
@@ -205,24 +209,24 @@ static const struct pl_calls *now(void)
 
 EXPORT ssize_t write(int fd, const void *buf, size_t n)
 {
-	return now()->write(fd, buf, n);
+	return pl_calls_now()->write(fd, buf, n);
 }
 
 EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
-	return now()->read(fd, buf, n);
+	return pl_calls_now()->read(fd, buf, n);
 }
 
 EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room);
 EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
 {
 	assert(n <= room);
-	return now()->read(fd, buf, n);
+	return pl_calls_now()->read(fd, buf, n);
 }
 
 EXPORT int pipe2(int fd[2], int flags)
 {
-	return now()->pipe2(fd, flags);
+	return pl_calls_now()->pipe2(fd, flags);
 }
 
 EXPORT int fcntl(int fd, int cmd, ...)
@@ -232,7 +236,7 @@ EXPORT int fcntl(int fd, int cmd, ...)
 	va_start(ap, cmd);
 	void *arg = va_arg(ap, void *);
 	va_end(ap);
-	const struct pl_calls *c = now();
+	const struct pl_calls *c = pl_calls_now();
 
 	switch (cmd) {
 	case F_SETPIPE_SZ:
@@ -257,39 +261,39 @@ EXPORT mqd_t mq_open(const char *name, int flags, ...)
 	mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
 	struct mq_attr *attr = flags & O_CREAT ? va_arg(ap, struct mq_attr *) : NULL;
 	va_end(ap);
-	return now()->mq_open(name, flags, mode, attr);
+	return pl_calls_now()->mq_open(name, flags, mode, attr);
 }
 
 EXPORT int mq_send(mqd_t q, const char *buf, size_t n, unsigned prio)
 {
-	return now()->mq_send(q, buf, n, prio, NULL);
+	return pl_calls_now()->mq_send(q, buf, n, prio, NULL);
 }
 
 EXPORT int mq_timedsend(
 	mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs)
 {
-	return now()->mq_send(q, buf, n, prio, abs);
+	return pl_calls_now()->mq_send(q, buf, n, prio, abs);
 }
 
 EXPORT ssize_t mq_receive(mqd_t q, char *buf, size_t n, unsigned *prio)
 {
-	return now()->mq_receive(q, buf, n, prio, NULL);
+	return pl_calls_now()->mq_receive(q, buf, n, prio, NULL);
 }
 
 EXPORT ssize_t mq_timedreceive(mqd_t q, char *restrict buf, size_t n, unsigned *restrict prio,
 	const struct timespec *restrict abs)
 {
-	return now()->mq_receive(q, buf, n, prio, abs);
+	return pl_calls_now()->mq_receive(q, buf, n, prio, abs);
 }
 
 EXPORT int mq_notify(mqd_t q, const struct sigevent *ev)
 {
-	return now()->mq_notify(q, ev);
+	return pl_calls_now()->mq_notify(q, ev);
 }
 
 static const struct pl_calls *for_mutex(const pthread_mutex_t *m)
 {
-	const struct pl_calls *c = now();
+	const struct pl_calls *c = pl_calls_now();
 
 	return m->__data.__kind & PSHARED_BIT ? c : &pl_real;
 }
@@ -328,34 +332,34 @@ EXPORT int pthread_mutex_consistent(pthread_mutex_t *m)
 
 EXPORT int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *attr)
 {
-	return now()->init(m, attr);
+	return pl_calls_now()->init(m, attr);
 }
 
 EXPORT int clock_gettime(clockid_t clock, struct timespec *ts)
 {
-	return now()->clock_gettime(clock, ts);
+	return pl_calls_now()->clock_gettime(clock, ts);
 }
 
 EXPORT int shm_open(const char *name, int flags, mode_t mode)
 {
-	return now()->shm_open(name, flags, mode);
+	return pl_calls_now()->shm_open(name, flags, mode);
 }
 
 EXPORT int memfd_create(const char *name, unsigned flags)
 {
-	return now()->memfd_create(name, flags);
+	return pl_calls_now()->memfd_create(name, flags);
 }
 
 EXPORT int ftruncate(int fd, off_t size)
 {
-	return now()->ftruncate(fd, size);
+	return pl_calls_now()->ftruncate(fd, size);
 }
 
 EXPORT int ftruncate64(int fd, off_t size) __attribute__((alias("ftruncate")));
 
 EXPORT void *mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
 {
-	return now()->mmap(at, len, prot, flags, fd, offset);
+	return pl_calls_now()->mmap(at, len, prot, flags, fd, offset);
 }
 
 EXPORT void *mmap64(void *at, size_t len, int prot, int flags, int fd, off_t offset)
@@ -363,61 +367,61 @@ EXPORT void *mmap64(void *at, size_t len, int prot, int flags, int fd, off_t off
 
 EXPORT int shmget(key_t key, size_t size, int flags)
 {
-	return now()->shmget(key, size, flags);
+	return pl_calls_now()->shmget(key, size, flags);
 }
 
 EXPORT void *shmat(int id, const void *at, int flags)
 {
-	return now()->shmat(id, at, flags);
+	return pl_calls_now()->shmat(id, at, flags);
 }
 
 EXPORT int shmdt(const void *at)
 {
-	return now()->shmdt(at);
+	return pl_calls_now()->shmdt(at);
 }
 
 EXPORT int shmctl(int id, int cmd, struct shmid_ds *ds)
 {
-	return now()->shmctl(id, cmd, ds);
+	return pl_calls_now()->shmctl(id, cmd, ds);
 }
 
 EXPORT int flock(int fd, int op)
 {
-	return now()->file_lock(&(struct pl_file_lock){ fd, op, NULL });
+	return pl_calls_now()->file_lock(&(struct pl_file_lock){ fd, op, NULL });
 }
 
 EXPORT int kill(pid_t pid, int signo)
 {
-	return now()->kill(pid, signo);
+	return pl_calls_now()->kill(pid, signo);
 }
 
 EXPORT int sigqueue(pid_t pid, int signo, const union sigval value)
 {
-	return now()->sigqueue(pid, signo, value);
+	return pl_calls_now()->sigqueue(pid, signo, value);
 }
 
 EXPORT int sigtimedwait(const sigset_t *restrict set, siginfo_t *restrict si,
 	const struct timespec *restrict within)
 {
-	return now()->sigtimedwait(set, si, within);
+	return pl_calls_now()->sigtimedwait(set, si, within);
 }
 
 EXPORT int sigwaitinfo(const sigset_t *restrict set, siginfo_t *restrict si)
 {
-	return now()->sigtimedwait(set, si, NULL);
+	return pl_calls_now()->sigtimedwait(set, si, NULL);
 }
 
 EXPORT int signalfd(int fd, const sigset_t *set, int flags)
 {
-	return now()->signalfd(fd, set, flags);
+	return pl_calls_now()->signalfd(fd, set, flags);
 }
 
 EXPORT int msgsnd(int id, const void *m, size_t n, int flags)
 {
-	return now()->msgsnd(id, m, n, flags);
+	return pl_calls_now()->msgsnd(id, m, n, flags);
 }
 
 EXPORT ssize_t msgrcv(int id, void *m, size_t n, long type, int flags)
 {
-	return now()->msgrcv(id, m, n, type, flags);
+	return pl_calls_now()->msgrcv(id, m, n, type, flags);
 }

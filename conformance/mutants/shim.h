@@ -13,19 +13,21 @@
 #include <mqueue.h>
 #include <pthread.h>
 #include <signal.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/types.h>
 #include <time.h>
 
 enum pl_how_lock { PL_LOCK, PL_TRYLOCK, PL_TIMEDLOCK, PL_CLOCKLOCK };
 
-/* One attempt to take a mutex, whichever function was called. */
+/* One attempt to take a mutex, or a semaphore's token, whichever function was called. */
 struct pl_attempt {
 	enum pl_how_lock how;
 	clockid_t clock;	    /* PL_CLOCKLOCK */
@@ -81,6 +83,11 @@ struct pl_calls {
 	int (*file_lock)(const struct pl_file_lock *a);
 	int (*msgsnd)(int id, const void *m, size_t n, int flags);
 	ssize_t (*msgrcv)(int id, void *m, size_t n, long type, int flags);
+	int (*sem_post)(sem_t *s);
+	int (*sem_take)(sem_t *s, const struct pl_attempt *a);
+	int (*sem_getvalue)(sem_t *s, int *value);
+	int (*semop)(int id, struct sembuf *ops, size_t n, const struct timespec *timeout);
+	int (*semctl)(int id, int num, int cmd, void *arg);
 };
 
 /* When a mutant lies: all conditions that are given must hold. Calls that could not show the lie (a
@@ -102,8 +109,8 @@ struct pl_mutant {
 };
 
 extern const struct pl_mutant pl_pipe_mutants[], pl_mq_mutants[], pl_mutex_mutants[],
-	pl_memory_mutants[], pl_signal_mutants[], pl_file_lock_mutants[], pl_sysvmsg_mutants[],
-	pl_oddities[];
+	pl_memory_mutants[], pl_counter_mutants[], pl_signal_mutants[], pl_file_lock_mutants[],
+	pl_sysvmsg_mutants[], pl_oddities[];
 
 enum { PL_STASH_MAX = 8192, PL_LIES_MAX = 256, PL_MEMORIES_MAX = 64 };
 
@@ -139,6 +146,15 @@ struct pl_shared {
 	_Atomic uintptr_t dead_again; /* mutex whose next owner is told of a death, too */
 	_Atomic pid_t last_owner;
 };
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* What a call goes to, now that everything is found. */
+const struct pl_calls *pl_calls_now(void);
+
+/* libc's own. */
+void pl_find(const char *name, void *ret_function);
+void pl_find_semaphores(void);
 
 extern struct pl_calls pl_real;
 extern struct pl_shared *pl_shared;

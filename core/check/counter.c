@@ -6,7 +6,7 @@
  *   OVERFULL    more was certainly there than the object holds
  *   BADEMPTY    somebody found too little although there was certainly enough at each moment of the
  *               call
- *   TOKENSLOST  the same at the end, when the object had been emptied: something got lost
+ *   TOKENSLOST  the drain found nothing more to take although something must have been left
  *   BADVALUE    somebody saw a number that it cannot have been at any moment of the call
  *   BADNOROOM   a put found no room although there certainly was at each moment of the call
  *   BADSUM      a take took less than all (only where a take takes all)
@@ -80,7 +80,7 @@ static bool classify(struct pl_count_round *t, const struct pl_event *e, struct 
 
 static bool allocate(struct pl_count_round *t, struct pl_case *c)
 {
-	size_t ranks = 2 * ((size_t)c->nrecs + (size_t)c->nactors) + 1;
+	size_t ranks = 2 * ((size_t)c->nrecs + (size_t)c->nactors) + 3;
 	const struct pl_log *control = c->control;
 
 	*t = (struct pl_count_round){ .c = c, .cap = INT64_MAX, .drain = INT64_MAX };
@@ -133,6 +133,13 @@ static bool load(struct pl_count_round *t)
 		read_event(t, &e);
 	pl_merge_free(m);
 	t->nev = t->c->nranks;
+	if (t->c->drained) { /* whatever the drain called: there was nothing any more */
+		t->op[t->n] = (struct pl_count_op){
+			.k = 1, .inv = t->nev, .ret = t->nev + 1, .ref = PL_NEVER, .kind = PL_LESS
+		};
+		t->ev[t->nev++] = 2 * t->n;
+		t->ev[t->nev++] = 2 * t->n++ + 1;
+	}
 	for (uint32_t i = 0; i < t->n && sum <= (uint64_t)TOO_MUCH; i++)
 		sum = (uint64_t)t->op[i].k > (uint64_t)TOO_MUCH ? UINT64_MAX
 								: sum + (uint64_t)t->op[i].k;
@@ -178,6 +185,11 @@ static struct stamp *stamps_of(const struct pl_count_round *t, uint32_t *ret_n)
 		int who = 0;
 		const struct pl_rec *r = pl_rec_of(t->c, t->op[i].ref, &who);
 
+		if (!r) {
+			s[(*ret_n)++] = (struct stamp){ INT64_MAX - 1, 2 * i };
+			s[(*ret_n)++] = (struct stamp){ INT64_MAX, 2 * i + 1 };
+			continue;
+		}
 		s[(*ret_n)++] = (struct stamp){ r->t_invoke, 2 * i };
 		if (t->op[i].ret != PL_NEVER)
 			s[(*ret_n)++] =
@@ -195,7 +207,7 @@ static void reorder(struct pl_count_round *t, const struct stamp *of, struct sta
 {
 	for (uint32_t i = 0; i < n; i++) {
 		s[i] = of[i];
-		if (s[i].ev % 2 == 0)
+		if (s[i].ev % 2 == 0 || of[i].t == INT64_MAX)
 			continue;
 		if (of[i].t < t->drain && t->drain - of[i].t <= later)
 			s[i].t = t->drain - 1;
@@ -240,11 +252,6 @@ static int64_t slack_of(struct pl_count_round *t)
 }
 
 /* ---- what is said ---- */
-
-static bool in_drain(const struct pl_count_round *t, const struct pl_rec *r)
-{
-	return r->t_invoke >= t->drain;
-}
 
 static bool say(struct pl_count_round *t, const char *rule, int64_t slack, const struct pl_rec *r)
 {
@@ -299,10 +306,14 @@ static void file(struct pl_count_round *t)
 	const char *rule = t->f.rule;
 	int64_t slack = slack_of(t);
 
-	if (t->op[t->f.op].kind == PL_LESS && in_drain(t, r) && *rule == 'B')
+	if (t->op[t->f.op].kind == PL_LESS && (!r || r->t_invoke >= t->drain))
 		rule = "TOKENSLOST";
-	if (!t->c->nomem && say(t, rule, slack, r))
-		pl_witness(t->c, t->op[t->f.op].ref);
+	if (t->c->nomem || !say(t, rule, slack, r))
+		return;
+	pl_witness(t->c, t->op[t->f.op].ref);
+	for (uint64_t i = 0; i < t->c->control->n && !r; i++)
+		if (t->c->control->rec[i].op == PL_OP_DRAIN)
+			pl_witness_control(t->c, &t->c->control->rec[i]);
 }
 
 void pl_check_counter(struct pl_case *c)

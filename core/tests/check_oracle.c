@@ -17,7 +17,7 @@ enum { SEEN = 1 << 14 };
 struct search {
 	struct task t[ORACLE_OPS];
 	int n;
-	bool drained;
+	bool drained, counts;
 	const struct pl_reference *model;
 	struct dead_end {
 		uint32_t done;
@@ -41,7 +41,7 @@ static bool finished(const struct search *x, uint32_t done, const struct pl_mode
 	for (int i = 0; i < x->n; i++)
 		if (!x->t[i].optional && !(done >> i & 1))
 			return false;
-	return !x->drained || s->n == 0;
+	return !x->drained || (s->n == 0 && (!x->counts || s->count == 0));
 }
 
 /* i may be next: all it needs before it is done or was optional, and nothing done had to come after
@@ -208,6 +208,7 @@ bool oracle_allows(const struct round *b, bool drained)
 	x.n = x.nseen = 0;
 	x.drained = drained;
 	x.model = reference(b->head[0].model);
+	x.counts = b->head[0].model == PL_MODEL_COUNTER || b->head[0].model == PL_MODEL_SUM;
 	for (int i = 0; i < b->nactors; i++)
 		add_actor(&x, b, i);
 	for (int i = 0; i < x.n; i++)

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Semaphores and event counters that break their promises. One looks into glibc's sem_t, which other
+ * C libraries lay out otherwise: the value in the first 32 bits, the number of waiters in the next.
+ * The trigger's argument is how much is added.
+ */
+#include "shim.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- POSIX semaphores ---- */
+
+/* Raises the value and wakes nobody. */
+static int mute_post(sem_t *s)
+{
+	uint32_t *word = (uint32_t *)s;
+
+	if (__atomic_load_n(word + 1, __ATOMIC_RELAXED) == 0 || !pl_fires(1))
+		return pl_real.sem_post(s);
+	__atomic_fetch_add(word, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static int lose_post(sem_t *s)
+{
+	return pl_fires(1) ? 0 : pl_real.sem_post(s);
+}
+
+static int double_post(sem_t *s)
+{
+	return pl_fires(1) && pl_real.sem_post(s) < 0 ? -1 : pl_real.sem_post(s);
+}
+
+/* Says that it took a token where there was none. */
+static int greedy_take(sem_t *s, const struct pl_attempt *a)
+{
+	int rc = pl_real.sem_take(s, a);
+
+	return rc < 0 && errno == EAGAIN && a->how == PL_TRYLOCK && pl_fires(1) ? 0 : rc;
+}
+
+/* A time-out that comes at once although its time is not up. */
+static int hasty_take(sem_t *s, const struct pl_attempt *a)
+{
+	static const struct timespec past;
+	struct pl_attempt now = *a;
+
+	if (a->abs && a->abs->tv_sec && pl_fires(1))
+		now.abs = &past;
+	return pl_real.sem_take(s, &now);
+}
+
+static int high_getvalue(sem_t *s, int *value)
+{
+	int rc = pl_real.sem_getvalue(s, value);
+
+	*value += rc == 0 && pl_fires(1);
+	return rc;
+}
+
+/* ---- System V semaphores ---- */
+
+/* One step after the other, each by itself. */
+static int split_semop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
+{
+	if (n < 2 || n > 2 || !pl_fires(abs(ops[0].sem_op)))
+		return pl_real.semop(id, ops, n, timeout);
+	return pl_real.semop(id, ops, 1, timeout) < 0 ? -1 : pl_real.semop(id, ops + 1, 1, timeout);
+}
+
+static int lose_semop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
+{
+	return n == 1 && ops[0].sem_op > 0 && pl_fires(abs(ops[0].sem_op))
+		       ? 0
+		       : pl_real.semop(id, ops, n, timeout);
+}
+
+/* Forgets that it is to be undone. */
+static int keep_semop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
+{
+	struct sembuf plain = ops[0];
+
+	if (n != 1 || !(plain.sem_flg & SEM_UNDO) || !pl_fires(abs(plain.sem_op)))
+		return pl_real.semop(id, ops, n, timeout);
+	plain.sem_flg &= ~SEM_UNDO;
+	return pl_real.semop(id, &plain, 1, timeout);
+}
+
+static int hasty_semop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
+{
+	static const struct timespec now;
+
+	return pl_real.semop(id, ops, n, timeout && pl_fires(abs(ops[0].sem_op)) ? &now : timeout);
+}
+
+/* Goes on after a signal. */
+static int deaf_semop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
+{
+	int rc;
+
+	do
+		rc = pl_real.semop(id, ops, n, timeout);
+	while (rc < 0 && errno == EINTR && pl_fires(abs(ops[0].sem_op)));
+	return rc;
+}
+
+/* Counts one waiter too many, if there is one at all. */
+static int high_semctl(int id, int num, int cmd, void *arg)
+{
+	int rc = pl_real.semctl(id, num, cmd, arg);
+
+	return cmd == GETNCNT && rc > 0 && pl_fires(rc) ? rc + 1 : rc;
+}
+
+/* ---- event counters ---- */
+
+/* An eventfd has no type of file. */
+static bool is_eventfd(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
+}
+
+static ssize_t short_read(int fd, void *buf, size_t n)
+{
+	ssize_t rc = pl_real.read(fd, buf, n);
+	uint64_t *number = buf;
+
+	if (n == 8 && rc == 8 && *number > 1 && is_eventfd(fd) && pl_fires((int64_t)*number))
+		--*number;
+	return rc;
+}
+
+static ssize_t lose_write(int fd, const void *buf, size_t n)
+{
+	return n == 8 && is_eventfd(fd) && pl_fires(*(const int64_t *)buf)
+		       ? 8
+		       : pl_real.write(fd, buf, n);
+}
+
+static ssize_t double_write(int fd, const void *buf, size_t n)
+{
+	if (n == 8 && is_eventfd(fd) && pl_fires(*(const int64_t *)buf))
+		(void)!pl_real.write(fd, buf, n);
+	return pl_real.write(fd, buf, n);
+}
+
+/* Makes room for itself where it should wait, or say that there is none. */
+static ssize_t pushing_write(int fd, const void *buf, size_t n)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	uint64_t old;
+
+	if (n == 8 && is_eventfd(fd) && poll(&p, 1, 0) == 0 && pl_fires(*(const int64_t *)buf))
+		(void)!pl_real.read(fd, &old, sizeof old);
+	return pl_real.write(fd, buf, n);
+}
+
+const struct pl_mutant pl_counter_mutants[] = {
+	{ "sem-post-mute", { .every = 10 }, { .sem_post = mute_post } },
+	{ "sem-post-lost", { .every = 1000 }, { .sem_post = lose_post } },
+	{ "sem-post-double", { .every = 1000 }, { .sem_post = double_post } },
+	{ "sem-trywait-greedy", { 0 }, { .sem_take = greedy_take } },
+	{ "sem-timeout-early", { 0 }, { .sem_take = hasty_take } },
+	{ "sem-value-high", { 0 }, { .sem_getvalue = high_getvalue } },
+	{ "semop-split", { 0 }, { .semop = split_semop } },
+	{ "semop-lost", { .every = 1000 }, { .semop = lose_semop } },
+	{ "semop-kept", { 0 }, { .semop = keep_semop } },
+	{ "semop-timeout-early", { 0 }, { .semop = hasty_semop } },
+	{ "semop-deaf", { 0 }, { .semop = deaf_semop } },
+	{ "semctl-ncnt-high", { 0 }, { .semctl = high_semctl } },
+	{ "eventfd-read-short", { 0 }, { .read = short_read } },
+	{ "eventfd-write-lost", { .every = 1000 }, { .write = lose_write } },
+	{ "eventfd-write-double", { .every = 1000 }, { .write = double_write } },
+	{ "eventfd-write-pushes", { 0 }, { .write = pushing_write } },
+	{ 0 },
+};
