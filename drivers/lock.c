@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * fcntl_locking(2), flock(2): a lock on a file. Record locks belong to a process, and any close of
+ * fcntl(2), flock(2): a lock on a file. Record locks belong to a process, and any close of
  * the file gives them up; OFD locks and flock belong to an open file description. A death releases
  * all of them, and nobody is told.
  *

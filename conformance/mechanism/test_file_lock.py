@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Stories of locks on files: who owns them, who waits for them, what a death gives back.
 
-Source: fcntl_locking(2), flock(2), close(2), and the clauses named at each test.
+Source: fcntl(2), flock(2), close(2), and the clauses named at each test.
 """
 import pytest
 
@@ -12,7 +12,7 @@ from suite.transfer import interrupted, kill_through_rounds
 clause = pytest.mark.clause
 
 
-@clause("LCK-14")
+@clause("LCK-14", "LCK-19")
 def test_lock_waits_for_unlock(d):
     d.open()
     holder, waiter = d.actors(2)
@@ -23,7 +23,7 @@ def test_lock_waits_for_unlock(d):
         gives(d.call(waiter, "unlock"), 0, "unlock by the holder")
 
 
-@clause("LCK-09")
+@clause("LCK-09", "LCK-18")
 def test_no_update_is_lost(d):
     """Rounds: five processes, a plain counter in the file, certain holding never overlaps."""
     d.open()
@@ -31,13 +31,13 @@ def test_no_update_is_lost(d):
     d.judged(d.run(on=OBJECT, rounds=8, ops=400))
 
 
-@clause("LCK-09", "LCK-07")
+@clause("LCK-09", "LCK-18", "LCK-07", "LCK-20")
 def test_no_update_is_lost_though_owners_die(d):
     d.open()
     kill_through_rounds(d, d.actors(5))
 
 
-@clause("LCK-09")
+@clause("LCK-09", "LCK-18")
 def test_unrelated_processes_exclude_each_other(d):
     d.open()
     holder, waiter = d.actors(2, kind="exec")
@@ -47,7 +47,7 @@ def test_unrelated_processes_exclude_each_other(d):
     d.judged(d.run(on=OBJECT, rounds=3, ops=300))
 
 
-@clause("LCK-07")
+@clause("LCK-07", "LCK-20")
 @pytest.mark.parametrize("death", ["kill", "exit"])
 def test_a_death_gives_the_lock_to_a_waiter(d, death):
     d.open()
@@ -74,7 +74,7 @@ def test_a_killed_waiter_takes_no_wake_with_it(d):
     assert not r.before(freed), "lock returned before the unlock was called"
 
 
-@clause("LCK-16")
+@clause("LCK-16", "LCK-21")
 def test_a_caught_signal_ends_the_wait(d):
     d.open()
     holder, waiter = d.actors(2)
