@@ -17,7 +17,7 @@
 enum { HONEST = 0, LIED = 1, NO_START = 2, WAIT_MS = 100 };
 
 static const struct pl_probe *const tables[] = { pl_pipe_probes, pl_mq_probes, pl_mutex_probes,
-	pl_memory_probes, pl_counter_probes, pl_queues_probes };
+	pl_memory_probes, pl_counter_probes, pl_queues_probes, pl_socket_probes };
 int pl_yields, pl_naps;
 
 int sched_yield(void)

@@ -18,7 +18,7 @@ struct pl_probe {
 };
 
 extern const struct pl_probe pl_pipe_probes[], pl_mq_probes[], pl_mutex_probes[],
-	pl_memory_probes[], pl_counter_probes[], pl_queues_probes[];
+	pl_memory_probes[], pl_counter_probes[], pl_queues_probes[], pl_socket_probes[];
 
 enum { PL_BROKEN = 3 };
 

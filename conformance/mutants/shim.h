@@ -22,6 +22,7 @@
 #include <sys/file.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 #include <time.h>
 
@@ -75,6 +76,12 @@ struct pl_calls {
 	void *(*shmat)(int id, const void *at, int flags);
 	int (*shmdt)(const void *at);
 	int (*shmctl)(int id, int cmd, struct shmid_ds *ds);
+	int (*open)(const char *path, int flags, mode_t mode);
+	ssize_t (*send)(int fd, const void *buf, size_t n, int flags);
+	ssize_t (*recv)(int fd, void *buf, size_t n, int flags);
+	ssize_t (*recvfrom)(
+		int fd, void *buf, size_t n, int flags, struct sockaddr *from, socklen_t *len);
+	ssize_t (*recvmsg)(int fd, struct msghdr *h, int flags);
 	int (*kill)(pid_t pid, int signo);
 	int (*sigqueue)(pid_t pid, int signo, union sigval value);
 	/* `within` NULL: sigwaitinfo */
@@ -110,8 +117,7 @@ struct pl_mutant {
 
 extern const struct pl_mutant pl_pipe_mutants[], pl_mq_mutants[], pl_mutex_mutants[],
 	pl_memory_mutants[], pl_counter_mutants[], pl_signal_mutants[], pl_file_lock_mutants[],
-	pl_sysvmsg_mutants[], pl_oddities[];
-
+	pl_sysvmsg_mutants[], pl_socket_mutants[], pl_oddities[];
 enum { PL_STASH_MAX = 8192, PL_LIES_MAX = 256, PL_MEMORIES_MAX = 64 };
 
 /* What all processes of a driver share. Nothing in it is a lock: an actor may be killed at any
@@ -155,6 +161,7 @@ const struct pl_calls *pl_calls_now(void);
 /* libc's own. */
 void pl_find(const char *name, void *ret_function);
 void pl_find_semaphores(void);
+void pl_find_sockets(void);
 
 extern struct pl_calls pl_real;
 extern struct pl_shared *pl_shared;
