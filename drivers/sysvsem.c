@@ -317,7 +317,7 @@ static const char *sem_probe(int variant)
 
 static const struct pl_variant variants[] = {
 	[PLAIN] = { "plain", PL_MODEL_COUNTER, CAPS | PL_TIMEOUT | PL_COUNTER | PL_THREADS },
-	[UNDO] = { "undo", PL_MODEL_LOCK, CAPS | PL_LOCK | PL_FREED },
+	[UNDO] = { "undo", PL_MODEL_LOCK, CAPS | PL_LOCK | PL_FREED | PL_APART },
 	{ 0 },
 };
 
