@@ -19,11 +19,14 @@ class Tidy(HTMLParser):
     def __init__(self):
         super().__init__()
         self.stack, self.tags, self.text = [], [], []
+        self.ids, self.links = [], []
 
     def handle_starttag(self, tag, attrs):
         assert tag not in ("script", "link", "iframe", "img"), tag
-        assert not any(k in ("src", "href") or k.startswith("on") for k, _ in attrs), attrs
+        assert not any(k == "src" or k.startswith("on") or k == "href" and v[0] != "#" for k, v in attrs), attrs
         self.tags.append(tag)
+        self.ids += [v for k, v in attrs if k == "id"]
+        self.links += [v[1:] for k, v in attrs if k == "href"]
         if tag not in VOID:
             self.stack.append(tag)
 
@@ -42,6 +45,8 @@ def parse(html):
     t.feed(html)
     t.close()
     assert not t.stack
+    assert len(t.ids) == len(set(t.ids)), t.ids
+    assert set(t.links) <= set(t.ids), set(t.links) - set(t.ids)
     return t, " ".join(" ".join(t.text).split())
 
 
@@ -301,7 +306,7 @@ def test_drawings():
     assert svg.timeline([]) == "" and svg.timeline([{"actor": 1}]) == ""
     assert svg.timeline(WITNESS * 10).count("<rect") == 20
     ET.fromstring(svg.timeline(WITNESS))
-    ET.fromstring(svg.bars([("a<b", 3.0, "3/s"), ("c", 0.0, "0")]))
+    ET.fromstring(svg.bars([("a<b", 3.0, "3/s"), ("c", 0.0, "0")], "how <many>"))
     ET.fromstring(svg.latencies([("a", 80.0, 900.0, 10**9), ("none", 0.0, 0.0, 0.0)]))
     assert [svg.token(t) for t in ("0x20100000000b7", "0x5", None, 0, "x")] == ["1#183", "0x5", "", "", "x"]
     assert svg.latencies([("a", 0, 0, 0)]) == ""
@@ -398,3 +403,36 @@ def test_a_gallery_on_the_console(capsys):
     assert any(l.startswith("mutex-ab-ba mutex/robust deadlock 2 0.39 s held") for l in lines), lines
     assert any("violated: slow, where deadlock" in l for l in lines)
     assert sum(l.startswith("HANG ") for l in lines) == 1
+
+
+def test_the_contents_lead_to_every_mechanism_and_part(folder):
+    other = {**record("PIPE-01", "violated"), "mechanism": "pipe", "variant": "stream"}
+    records = [record("PMQ-07", "held"), record("PMQ-02", "held"), other, record("PMQ-03", "skipped", reason="why")]
+    f = folder(records, "violated", [violation()], engine=stress(exit=1, hangs=[ring(2), ring(3)]))
+    v = page.view(f)
+    tidy, text = parse(page.render(v))
+    parts = ["promises", "violations", "load", "hangs", "environment", "skips"]
+    assert {*parts, "mech-mq", "mech-pipe"} <= set(tidy.links)
+    assert "mq.PMQ-02" in tidy.links and "trouble" not in tidy.ids
+    assert [i for i in tidy.ids if i in page.TITLES] == parts
+    assert [r.clause for r in v.matrices[0].rows] == ["PMQ-02", "PMQ-03", "PMQ-07"]
+    assert [m.amiss for m in v.matrices] == [[("violated", 1)], [("violated", 1)]]
+    assert "3 clauses, 1 variant: 1 held, 1 violated, 1 skipped" in text
+
+
+def test_what_is_beyond_a_handful_is_counted(folder):
+    found = [violation(variant=f"v{i}") for i in range(45)]
+    text, v = text_of(folder(verdict="violated", violations=found, engine=stress(exit=1, hangs=[ring(2)] * 43)))
+    assert len(v.findings) == len(v.hangs) == 40 and "5 more kinds of violation" in text and "3 more are in" in text
+
+
+def test_the_sentence_stays_one(folder):
+    found = [violation(variant=f"v{i}", expected="violated") for i in range(9)]
+    text, _ = text_of(folder([record("PMQ-01", "held")], violations=found))
+    assert "PMQ-02 (mq/v5) and 3 more. " in text
+
+
+def test_every_drawing_says_what_it_is(folder):
+    f = folder(verdict="violated", violations=[violation()], engine=stress(exit=1, hangs=[ring(2)]))
+    html = page.render(page.view(f))
+    assert html.count("<svg") == html.count('role="img" aria-label="') >= 4

@@ -18,6 +18,17 @@ from .waits import waits
 
 MARKS = {"held": "✓", "violated": "✗", "skipped": "–", "broken": "!", "unknown": "?"}
 _HANDFUL = 40  # findings shown in full
+_NAMES_MAX = 6  # in the sentence
+TITLES = {
+    "trouble": "What went wrong in the harness",
+    "promises": "Promises",
+    "violations": "Violations",
+    "load": "Under load",
+    "hangs": "Who waits for whom",
+    "residue": "Left behind",
+    "environment": "Environment",
+    "skips": "Skipped, and how to lift it",
+}
 
 
 @dataclass
@@ -50,6 +61,23 @@ class Matrix:
     columns: list[str]
     rows: list[Row]
 
+    @property
+    def amiss(self) -> list[tuple[str, int]]:
+        """What is neither held nor skipped, counted."""
+        told = [s.outcome for r in self.rows for s in r.squares]
+        return [(o, told.count(o)) for o in OUTCOMES if o not in ("held", "skipped") and o in told]
+
+    @property
+    def foreseen(self) -> bool:
+        """All that is violated here was expected."""
+        return all(s.expected for r in self.rows for s in r.squares if s.outcome == "violated")
+
+    @property
+    def words(self) -> str:
+        told = [s.outcome for r in self.rows for s in r.squares]
+        tally = ", ".join(f"{told.count(o)} {o}" for o in OUTCOMES if o in told)
+        return f"{plural(len(self.rows), 'clause')}, {plural(len(self.columns), 'variant')}: {tally}"
+
 
 @dataclass
 class View:
@@ -65,6 +93,7 @@ class View:
     kinds: list[dict[str, Any]] = field(default_factory=list)
     news: list[str] = field(default_factory=list)
     hangs: list[dict[str, Any]] = field(default_factory=list)
+    unshown: dict[str, int] = field(default_factory=dict)  # of findings and hangs, beyond a handful
 
     @property
     def junit_records(self) -> list[Record]:
@@ -77,8 +106,9 @@ def view(folder: RunFolder) -> View:
     run, conform, stress, records, under_load = told.run, told.conform, told.stress, told.records, told.under_load
     v = View(run, told.env, "", records, under_load, kinds=told.kinds, news=list(conform.get("news", [])))
     v.matrices = _matrices(records, under_load)
-    v.findings = _findings(run.get("violations") or [])
-    v.hangs = _hangs(run.get("hangs"))
+    for name, found in (("findings", _findings(run.get("violations") or [])), ("hangs", _hangs(run.get("hangs")))):
+        setattr(v, name, found[:_HANDFUL])
+        v.unshown[name] = len(found[_HANDFUL:])
     v.skips = _reasons(records, "skipped") + _engine_skips(stress)
     v.trouble = [conform["trouble"]] if conform.get("trouble") else []
     v.trouble += [f"{', '.join(where)}: {why}" for o in ("broken", "unknown") for why, where in _reasons(records, o)]
@@ -107,7 +137,7 @@ def _matrices(records: list[Record], under_load: list[Record]) -> list[Matrix]:
                 about[c].kind,
                 [_square(table.get((c, w)), load.get((c, w))) for w in columns],
             )
-            for c in dict.fromkeys(r.clause for r in mine)
+            for c in sorted(about)
         ]
         out.append(Matrix(mech, columns, rows))
     return out
@@ -142,17 +172,17 @@ def _findings(violations: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "svg": svg.timeline(witness),
             "foreseen": v.get("expected") == "violated",
         }
-    return sorted(groups.values(), key=lambda g: g["foreseen"])[:_HANDFUL]
+    return sorted(groups.values(), key=lambda g: g["foreseen"])
 
 
 def _hangs(hangs: Any) -> list[dict[str, Any]]:
     """Each hang with its drawing; what is held against the mechanism first."""
     out = [
-        {**h, "svg": waits(h.get("nodes"), h.get("edges")), "against": accuses(h), "words": hang_words(h)}
-        for h in hangs or []
+        {**h, "svg": waits(h.get("nodes"), h.get("edges"), f"tip{i}"), "against": accuses(h), "words": hang_words(h)}
+        for i, h in enumerate(hangs or [])
         if isinstance(h, dict)
     ]
-    return sorted(out, key=lambda h: not h["against"])[:_HANDFUL]
+    return sorted(out, key=lambda h: (not h["against"], str(h.get("mechanism"))))
 
 
 def _readable(w: dict[str, Any]) -> dict[str, Any]:
@@ -212,11 +242,10 @@ def _sentence(v: View) -> str:
         for x in (False, True)
     )
     if word == "violated":
-        names = ", ".join(against[:6]) + (f" and {len(against) - 6} more" if len(against) > 6 else "")
         hangs = [h for h in v.hangs if h["against"]]
         hung = f"{plural(len(hangs), 'driver')} hung under load." if hangs else ""
         text = " ".join(
-            filter(None, [f"{plural(len(against), 'promise')} violated: {names}." if against else "", hung])
+            filter(None, [f"{plural(len(against), 'promise')} violated: {_some(against)}." if against else "", hung])
         )
     elif word == "held" and known:
         text = (
@@ -238,8 +267,13 @@ def _sentence(v: View) -> str:
         )
     else:
         text = "Inconclusive: some claims could be neither confirmed nor refuted."
-    text += f" Violated as expected: {', '.join(known)}." if known else ""
+    text += f" Violated as expected: {_some(known)}." if known else ""
     return text + (f" {tally['skipped']} skipped." if tally["skipped"] else "")
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _NAMES_MAX
+    return ", ".join(names[:_NAMES_MAX]) + (f" and {more} more" if more > 0 else "")
 
 
 def render(v: View) -> str:
@@ -261,9 +295,10 @@ def render(v: View) -> str:
         version=__version__,
         outcomes=OUTCOMES,
         marks=MARKS,
+        titles=TITLES,
         expected=sum(c.outcome == "violated" and not c.speaker.counts_against for c in cells(v.records).values()),
         totals=_totals(v),
-        rate=svg.bars(rate) if rate else "",
+        rate=svg.bars(rate, "Operations a second of one driver, by kind") if rate else "",
         latency=svg.latencies(lat),
         tally={o: sum(c.outcome == o for c in cells(v.records).values()) for o in OUTCOMES},
     )

@@ -93,11 +93,14 @@ def token(value: Any) -> str:
     return "" if t == 0 else f"{(t >> 48) - 1}#{t & 0xffffffffff}" if t >> 48 else hex(t)
 
 
-def bars(rows: Sequence[tuple[str, float, str]]) -> Markup:
+def bars(rows: Sequence[tuple[str, float, str]], title: str) -> Markup:
     """Horizontal bars from zero: (name, value, how the value is written)."""
     top = max((v for _, v, _ in rows), default=0) or 1
     h, left, width = 26, 170, 420
-    out = [f'<svg class="bars" viewBox="0 0 {left + width + 110} {len(rows) * h}" role="img">']
+    out = [
+        f'<svg class="bars" viewBox="0 0 {left + width + 110} {len(rows) * h}" role="img" '
+        f'aria-label="{escape(title)}">'
+    ]
     for i, (name, value, shown) in enumerate(rows):
         y, w = i * h, max(value / top * width, 1)
         out.append(
@@ -121,7 +124,10 @@ def latencies(rows: Sequence[tuple[str, float, float, float]]) -> Markup:
     def x(v: float) -> float:
         return left + (math.log10(max(v, 10**lo)) - lo) / (hi - lo) * width
 
-    out = [f'<svg class="bars" viewBox="0 0 {left + width + 110} {height}" role="img">']
+    out = [
+        f'<svg class="bars" viewBox="0 0 {left + width + 110} {height}" role="img" '
+        'aria-label="Latency of one operation by kind: p50, p99 and longest">'
+    ]
     for p in range(lo, hi + 1):
         out.append(
             f'<line class="lane" x1="{x(10**p):.1f}" x2="{x(10**p):.1f}" y1="0" y2="{height - 20}"/>'
