@@ -12,8 +12,8 @@ from .. import __version__, claims
 from ..history import STATES
 from ..outcomes import OUTCOMES, Record, cells, column, plural
 from ..runfolder import RunFolder
-from ..stress import accuses, hang_words
-from . import svg
+from ..stress import FOLDER, accuses, hang_words
+from . import overtime, svg
 from .waits import waits
 
 MARKS = {"held": "✓", "violated": "✗", "skipped": "–", "broken": "!", "unknown": "?"}
@@ -94,6 +94,7 @@ class View:
     news: list[str] = field(default_factory=list)
     hangs: list[dict[str, Any]] = field(default_factory=list)
     unshown: dict[str, int] = field(default_factory=dict)  # of findings and hangs, beyond a handful
+    course: list[overtime.Point] = field(default_factory=list)
 
     @property
     def junit_records(self) -> list[Record]:
@@ -109,6 +110,7 @@ def view(folder: RunFolder) -> View:
     for name, found in (("findings", _findings(run.get("violations") or [])), ("hangs", _hangs(run.get("hangs")))):
         setattr(v, name, found[:_HANDFUL])
         v.unshown[name] = len(found[_HANDFUL:])
+    v.course = overtime.points(folder.read_lines(f"{FOLDER}/events.jsonl")) if v.kinds else []
     v.skips = _reasons(records, "skipped") + _engine_skips(stress)
     v.trouble = [conform["trouble"]] if conform.get("trouble") else []
     v.trouble += [f"{', '.join(where)}: {why}" for o in ("broken", "unknown") for why, where in _reasons(records, o)]
@@ -300,6 +302,8 @@ def render(v: View) -> str:
         totals=_totals(v),
         rate=svg.bars(rate, "Operations a second of one driver, by kind") if rate else "",
         latency=svg.latencies(lat),
+        course=overtime.drawn(v.course),
+        faults=any(p.faults for p in v.course),
         tally={o: sum(c.outcome == o for c in cells(v.records).values()) for o in OUTCOMES},
     )
 
