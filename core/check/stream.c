@@ -11,10 +11,10 @@
  *   CORRUPT   bytes that no payload contains at that place
  *   TORN      a write of at most PIPE_BUF bytes is not in one piece
  *   SHUF      bytes of one writer doubled, left out or out of order
- *   EXTRA     bytes that no write has accepted
+ *   EXTRA     bytes that no write has accepted; or more bytes in all than were accepted
  *   EARLY     bytes were read before their write began
  *   ORDER     a payload came out before another that had been written before it was begun
- *   LOST      bytes accepted, the pipe drained, never read
+ *   LOST      bytes accepted, the object drained, never read
  *   STALE     end of file while bytes were inside or a writer was still there
  *   VWIT      nothing to read while bytes were inside (room.c)
  */
@@ -51,6 +51,8 @@ static void write_begin(struct pl_stream *s, const struct pl_event *e)
 		s->c->broken = "a write took more than it was given";
 		return;
 	}
+	s->all_put += r->state == PL_OK ? (uint64_t)r->ret : 0;
+	s->all_maybe += r->state == PL_INVOKED ? r->len : 0;
 	if (r->token == 0 || (r->aux == 0 && r->len < PL_MARK)) {
 		s->anon |= r->state != PL_FAIL;
 		return;
@@ -160,6 +162,7 @@ static void read_end(struct pl_stream *s, const struct pl_event *e)
 	}
 	if (r->ret == 0)
 		return;
+	s->all_read += (uint64_t)r->ret;
 	s->ref = ref, s->since = e->since, s->rank = e->rank, s->who = e->who;
 	if (s->overlapping) {
 		pl_stream_lone_read(s, m, end);
@@ -179,6 +182,7 @@ static void hole(struct pl_stream *s, const struct pl_event *e)
 {
 	if (e->kind == PL_EV_BEGIN) {
 		s->holes_open++;
+		s->swallowed = true;
 		pl_stream_loosen(s, e->rec->len);
 		if (s->overlapping)
 			return;
@@ -288,6 +292,7 @@ static bool stream_new(struct pl_stream *s, struct pl_case *c, bool overlapping)
 	*s = (struct pl_stream){
 		.c = c, .overlapping = overlapping, .cur = -1, .newest = -1, .reader = -1
 	};
+	s->ref = PL_NEVER;
 	s->put_end = PL_NEVER;
 	s->f = malloc(n * sizeof *s->f);
 	s->eof = malloc(n * sizeof *s->eof);
@@ -328,6 +333,21 @@ static void use_last_bytes(struct pl_stream *s)
 	}
 }
 
+/* Whoever they are of: as many bytes come out as went in. */
+static void check_sum(struct pl_stream *s)
+{
+	bool more = s->all_read > s->all_put + s->all_maybe;
+	bool fewer = s->c->drained && !s->swallowed && s->all_read < s->all_put;
+
+	if ((more || fewer) && s->ref != PL_NEVER &&
+		pl_find(s->c, more ? "EXTRA" : "LOST", -1,
+			"%llu bytes were accepted in all, and %llu were read%s",
+			(unsigned long long)(s->all_put + (more ? s->all_maybe : 0)),
+			(unsigned long long)s->all_read,
+			fewer ? ", though the object was drained" : ""))
+		pl_witness(s->c, s->ref);
+}
+
 static void judge(struct pl_stream *s)
 {
 	struct pl_empty *mine = s->q.empty;
@@ -336,6 +356,7 @@ static void judge(struct pl_stream *s)
 	s->q.known = s->loosened || s->anon;
 	pl_values_finish(&s->q);
 	check_lost(s);
+	check_sum(s);
 	pl_order_check(&s->q, NULL, s->q.n, s->q.by_ret, s->q.nput, !s->q.known);
 	use_last_bytes(s);
 	pl_empty_check(&s->q, "VWIT");

@@ -37,6 +37,8 @@ struct pl_stream {
 	bool partial;  /* so are payloads that others may interrupt */
 	bool loosened; /* some bytes were not told apart, or may have been swallowed */
 	int64_t loose; /* how many of those no payload has been given yet */
+	uint64_t all_put, all_maybe, all_read; /* bytes accepted, perhaps accepted, read */
+	bool swallowed;			       /* a killed reader may have had some */
 	uint32_t nwriters, epoch, holes_open;
 	uint32_t hole_end, read_end; /* ranks */
 	uint32_t tail; /* overlapping reads: where in `cur` the last extent of this read ended */

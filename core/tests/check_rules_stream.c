@@ -147,6 +147,25 @@ RULE(a_stream_that_may_be_mixed)
 		else
 			red(b, "TORN");
 	}
+	for (int extra = 0; extra < 2; extra++) { /* a byte that nobody can name */
+		struct round *b = b_new(PL_MODEL_STREAM, 4);
+
+		for (int i = 0; i < 3; i++)
+			b->head[i].caps = PL_PIECEMEAL;
+		write_at(b, 0, 1, 0, 30);
+		write_at(b, 1, 2, 0, 30);
+		read_at(b, 2, 40, 50, 148);
+		piece(b, 2, 1, 0, 48);
+		piece(b, 2, 2, 0, 100);
+		read_at(b, 3, 45, 55, 52 + extra);
+		piece(b, 3, 1, 48, 100);
+		if (extra)
+			piece(b, 3, 1, 97, 98);
+		if (extra)
+			red(b, "EXTRA");
+		else
+			green(b, "EXTRA");
+	}
 	for (int lost = 0; lost < 2; lost++) {
 		struct round *b = b_new(PL_MODEL_STREAM, 3);
 
