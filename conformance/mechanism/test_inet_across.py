@@ -116,7 +116,7 @@ def test_one_side_is_killed(d, link, tmp_path, side):
             machine.driver.fault("kill", ids[p.round % len(ids)])
 
     p = pair(d, link, tmp_path, ops=4000)
-    p.patience = 1.5
+    p.patience, p.deaths = 1.5, True
     judge(p, 4, kill)
 
 
