@@ -48,3 +48,19 @@ def make(root, run, conform, load=None, **more):
     f.write_json("run.json", {**summary, "stress": _engine(load) if load else None, **more})
     f._link(root / "latest")
     return f
+
+
+SECOND = 10**9
+
+
+def ticks(n, faults=(), dropped=()):
+    """The engine's events: 1000 operations a second at 2 us, and 10 at 1 ms; kills in the named seconds."""
+    yield {"ev": "tick", "t": 5, "mechs": {"mq": {"done": 0}}}
+    yield {"ev": "armed", "t": 10, "n": 1}
+    killed = 0
+    for i in range(1, n + 1):
+        killed += 2 * (i in faults)
+        if i not in dropped:
+            mq = {"done": 1010 * i, "lat_hist": {"2048": 1000 * i, "1048576": 10 * i, "junk": 3}}
+            yield {"ev": "tick", "t": 10 + i * SECOND, "mechs": {"mq": mq, "odd": 7}}
+            yield {"ev": "fault", "t": 10 + i * SECOND, "kill": killed, "stop": 0}

@@ -5,8 +5,9 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import pytest
+from folders import ticks
 from plumbline.outcomes import Record
-from plumbline.report import overtime, page, svg
+from plumbline.report import page, svg
 from plumbline.runfolder import RunFolder
 
 EVIL = "<script>alert(1)</script>\"'&</style>\x00\ud800"
@@ -432,56 +433,6 @@ def test_the_sentence_stays_one(folder):
     assert "PMQ-02 (mq/v5) and 3 more. " in text
 
 
-SECOND = 10**9
-
-
-def ticks(n, faults=(), dropped=()):
-    """The engine's events: 1000 operations a second at 2 us, and 10 at 1 ms; kills in the named seconds."""
-    yield {"ev": "tick", "t": 5, "mechs": {"mq": {"done": 0}}}
-    yield {"ev": "armed", "t": 10, "n": 1}
-    killed = 0
-    for i in range(1, n + 1):
-        killed += 2 * (i in faults)
-        if i not in dropped:
-            mq = {"done": 1010 * i, "lat_hist": {"2048": 1000 * i, "1048576": 10 * i, "junk": 3}}
-            yield {"ev": "tick", "t": 10 + i * SECOND, "mechs": {"mq": mq, "odd": 7}}
-            yield {"ev": "fault", "t": 10 + i * SECOND, "kill": killed, "stop": 0}
-
-
-def test_a_course_is_what_came_between_two_ticks():
-    of = overtime.points(ticks(6, faults=(2, 5)))
-    assert len(of) == 6 and [p.faults for p in of] == [{}, {"kill": 2}, {}, {}, {"kill": 2}, {}]
-    assert {round(p.rate) for p in of} == {1010} and {(p.p50, p.p99) for p in of} == {(2048.0, 2048.0)}
-    drawing = overtime.drawn(of)
-    ET.fromstring(drawing)
-    assert drawing.count('class="fault"') == 2 and "2 × kill" in drawing and "2 of 6 intervals with faults" in drawing
-
-
-def test_a_lost_tick_makes_an_interval_wider_and_loses_no_fault():
-    of = overtime.points(ticks(6, faults=(2, 3), dropped=(2, 3)))
-    assert [round((p.ended - p.begun) / SECOND) for p in of] == [1, 3, 1, 1]
-    assert of[1].faults == {"kill": 4} and {round(p.rate) for p in of} == {1010}
-
-
-def test_a_long_run_is_drawn_in_few_points():
-    of = overtime.points(ticks(4000, faults=range(1, 4001)))
-    assert 100 <= len(of) <= 151 and of[-1].ended == 10 + 4000 * SECOND
-    assert sum(p.faults["kill"] for p in of) == 8000 and len(overtime.drawn(of)) < 60_000
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        [],
-        [{"ev": "tick"}, {"ev": "fault", "kill": 1}],
-        [{"ev": "armed"}, {"ev": "tick", "t": "x", "mechs": {}}, {"ev": "tick", "t": 9, "mechs": []}],
-        [{"ev": "armed", "t": 9}, {"ev": "tick", "t": 3, "mechs": {"a": {"done": -4}}}],
-    ],
-)
-def test_half_a_course_is_not_drawn(lines):
-    assert overtime.drawn(overtime.points(lines)) == ""
-
-
 def test_the_course_of_a_run_is_on_its_page(folder):
     f = folder([record("PMQ-01", "held")], engine=stress())
     assert "Over time" not in page.render(page.view(f))
@@ -495,3 +446,10 @@ def test_every_drawing_says_what_it_is(folder):
     f = folder(verdict="violated", violations=[violation()], engine=stress(exit=1, hangs=[ring(2)]))
     html = page.render(page.view(f))
     assert html.count("<svg") == html.count('role="img" aria-label="') >= 4
+
+
+def test_a_long_name_is_beside_its_bar_and_not_cut():
+    name = "signal/standard-signalfd-and-more"
+    for drawing in (svg.bars([(name, 1.0, "1/s")], "t"), svg.latencies([(name, 80.0, 900.0, 10**9)])):
+        (label,) = [t for t in ET.fromstring(drawing).iter("text") if t.text == name]
+        assert float(label.get("x")) >= 7.3 * len(name)  # 12 px monospace, ended there

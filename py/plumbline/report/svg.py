@@ -93,12 +93,17 @@ def token(value: Any) -> str:
     return "" if t == 0 else f"{(t >> 48) - 1}#{t & 0xffffffffff}" if t >> 48 else hex(t)
 
 
+def _beside(rows: Sequence[tuple]) -> int:
+    """Room for the longest name."""
+    return 24 + round(7.4 * max((len(name) for name, *_ in rows), default=0))
+
+
 def bars(rows: Sequence[tuple[str, float, str]], title: str) -> Markup:
     """Horizontal bars from zero: (name, value, how the value is written)."""
     top = max((v for _, v, _ in rows), default=0) or 1
-    h, left, width = 26, 170, 420
+    h, left, width = 26, _beside(rows), 310
     out = [
-        f'<svg class="bars" viewBox="0 0 {left + width + 110} {len(rows) * h}" role="img" '
+        f'<svg class="bars" viewBox="0 0 {left + width + 80} {len(rows) * h}" role="img" '
         f'aria-label="{escape(title)}">'
     ]
     for i, (name, value, shown) in enumerate(rows):
@@ -118,20 +123,22 @@ def latencies(rows: Sequence[tuple[str, float, float, float]]) -> Markup:
         return Markup("")
     lo, hi = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     hi = max(hi, lo + 1)
-    h, left, width = 26, 170, 420
+    h, left, width = 26, _beside(rows), 310
     height = len(rows) * h + 24
 
     def x(v: float) -> float:
         return left + (math.log10(max(v, 10**lo)) - lo) / (hi - lo) * width
 
     out = [
-        f'<svg class="bars" viewBox="0 0 {left + width + 110} {height}" role="img" '
+        f'<svg class="bars" viewBox="0 0 {left + width + 80} {height}" role="img" '
         'aria-label="Latency of one operation by kind: p50, p99 and longest">'
     ]
+    every = 1 if hi - lo <= 5 else 2  # labels of more would meet
     for p in range(lo, hi + 1):
+        words = "" if (p - lo) % every else duration(10**p)
         out.append(
             f'<line class="lane" x1="{x(10**p):.1f}" x2="{x(10**p):.1f}" y1="0" y2="{height - 20}"/>'
-            f'<text class="gap" x="{x(10**p):.1f}" y="{height - 6}">{escape(duration(10**p))}</text>'
+            f'<text class="gap" x="{x(10**p):.1f}" y="{height - 6}">{escape(words)}</text>'
         )
     for i, (name, p50, p99, most) in enumerate(rows):
         y = i * h + 13
