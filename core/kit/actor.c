@@ -280,14 +280,11 @@ static void do_close(struct pl_env *e, unsigned handle, int end)
 	o->mem = end < 0 ? NULL : o->mem;
 }
 
-void pl_actor_main(struct pl_env *e)
+static void obey(struct pl_env *e)
 {
 	struct pl_cmd m;
 	int fds[PL_FDS_MAX + 1], nfds;
 
-	own_slot = e->slot;
-	e->slot->tid = (int32_t)syscall(SYS_gettid);
-	atomic_store(&e->slot->phase, PHASE_IDLE);
 	for (;;) {
 		if (pl_chan_recv(e->chan, &m, sizeof m, fds, PL_FDS_MAX + 1, &nfds) != sizeof m)
 			return;
@@ -313,4 +310,13 @@ void pl_actor_main(struct pl_env *e)
 			return;
 		}
 	}
+}
+
+void pl_actor_main(struct pl_env *e)
+{
+	own_slot = e->slot;
+	e->slot->tid = (int32_t)syscall(SYS_gettid);
+	atomic_store(&e->slot->phase, PHASE_IDLE);
+	obey(e);
+	atomic_store(&e->slot->tid, 0); /* a thread's number is soon another's */
 }

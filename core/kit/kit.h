@@ -230,6 +230,7 @@ struct pl_handle {
 	struct pl_args args;
 	int memfd;
 	bool created, local; /* local: lives in one actor only */
+	bool released;	     /* control has given up its own view */
 	int owner;
 };
 

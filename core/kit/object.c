@@ -346,8 +346,10 @@ void pl_req_release(int64_t id, json_t *req)
 			(void)raw_close(*fd);
 		*fd = -1;
 	}
-	if (end < 0)
+	if (end < 0) {
 		pl_local_close(c->drv, &c->handle[number].obj);
+		c->handle[number].released = true;
+	}
 	pl_reply(id, json_object());
 }
 

@@ -64,7 +64,7 @@ void pl_rest_level(void)
 		struct pl_args a = { .fd = h->obj.fd[0] };
 		struct pl_result r = { 0 };
 
-		if (!(op->how & PL_LEVEL) || !pl_fits(op, &h->obj) ||
+		if (!(op->how & PL_LEVEL) || !pl_fits(op, &h->obj) || h->released ||
 			(a.fd < 0 && pl_is_fd(c->drv)))
 			continue;
 		if (op->call(&h->obj, &a, &r) >= 0)

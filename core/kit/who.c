@@ -265,7 +265,7 @@ static bool level(const struct wait *w, struct pl_result *ret)
 	const struct pl_op *op = level_op(&o);
 	int i, k;
 
-	if (!op || h->local || (a.fd < 0 && pl_is_fd(c->drv)))
+	if (!op || h->local || h->released || (a.fd < 0 && pl_is_fd(c->drv)))
 		return false;
 	for (i = 0; i < PL_ARGS_MAX && op->arg[i].name; i++) {
 		k = arg_named(w->op, op->arg[i].name);
