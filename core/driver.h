@@ -120,7 +120,8 @@ enum pl_arg_kind {
 };
 
 /* An argument. [min, max] is what a request may say (hello shows it, the kit enforces it); [lo, hi]
- * is what rounds draw from when the plan does not say; `def` is used by `call` when the request
+ * is what rounds draw from when the plan does not say, and what the model is about: of a PL_INT a plan
+ * that says more is not judged, unless the operation has no role; `def` is used by `call` when the request
  * leaves it out. */
 struct pl_arg {
 	const char *name;

@@ -23,6 +23,7 @@ enum { SEMS_MAX = 250, VALUE_MAX = 32767, OPS_MAX = 1024 };
 
 struct guarded {
 	volatile uint64_t count, twin; /* equal whenever nobody is inside */
+	int odd;		       /* it began with another value than 1: it is no lock */
 };
 
 union semun {
@@ -52,6 +53,7 @@ static long sem_open_object(struct pl_obj *o, const struct pl_args *a)
 			o->create ? IPC_CREAT | IPC_EXCL | 0600 : 0);
 	if (o->fd[0] < 0 || !o->create)
 		return o->fd[0];
+	((struct guarded *)o->mem)->odd = value != 1;
 	return fill(o->fd[0], n, value);
 }
 
@@ -105,9 +107,10 @@ static long op_timedwait(struct pl_obj *o, const struct pl_args *a, struct pl_re
 	return semtimedop(a->fd, &b, 1, a->wait ? &a->deadline : NULL);
 }
 
-static long entered(struct pl_obj *o, struct pl_result *r, long rc)
+static long enter(struct pl_obj *o, const struct pl_args *a, struct pl_result *r, int flags)
 {
 	const struct guarded *g = o->mem;
+	long rc = g->odd ? pl_ret(EINVAL) : one(a, -1, SEM_UNDO | flags);
 
 	if (rc == 0) {
 		r->tag = g->count;
@@ -118,12 +121,12 @@ static long entered(struct pl_obj *o, struct pl_result *r, long rc)
 
 static long op_lock(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
-	return entered(o, r, one(a, -1, SEM_UNDO));
+	return enter(o, a, r, 0);
 }
 
 static long op_trylock(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
-	return entered(o, r, one(a, -1, SEM_UNDO | IPC_NOWAIT));
+	return enter(o, a, r, IPC_NOWAIT);
 }
 
 static long op_unlock(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)

@@ -102,14 +102,18 @@ void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, stru
 
 	*ret = (struct pl_verdict){ .outcome = PL_HELD, .slack_ns = -1 };
 	if (pl_load(&c, logs, nlogs) == 0) {
-		if (c.control->head->flags & PL_HIST_HALF)
+		bool unjudged = c.control->head->flags & (PL_HIST_HALF | PL_HIST_BEYOND);
+
+		if (unjudged)
 			pl_check_none(&c);
 		else if (c.head->model < sizeof checkers / sizeof *checkers)
 			checkers[c.head->model](&c);
 		else
 			pl_unknown(&c, "MODEL", "the history's model is not known here");
-		if (ret->outcome != PL_VIOLATED && !c.broken && !c.nomem &&
-			!(c.control->head->flags & PL_HIST_HALF))
+		if (c.control->head->flags & PL_HIST_BEYOND)
+			pl_unknown(&c, "PLAN",
+				"the plan gives an operation an argument beyond what rounds draw");
+		if (ret->outcome != PL_VIOLATED && !c.broken && !c.nomem && !unjudged)
 			pl_check_liveness(&c);
 		if (!c.broken && !c.nomem)
 			check_crashes(&c);

@@ -106,7 +106,7 @@ static bool copy(struct join *j, const struct pl_log *from, struct pl_log *to)
 	*h = *from->head;
 	if (!control)
 		h->actor = (uint16_t)(h->actor % SIDE + base);
-	h->flags &= PL_HIST_FULL;
+	h->flags &= PL_HIST_FULL | PL_HIST_BEYOND;
 	for (uint64_t i = 0; i < from->n; i++) {
 		struct pl_rec *r = &rec[n];
 

@@ -16,6 +16,15 @@ enum { SAVED_MAX = 4 }; /* violated rounds of a driver whose histories are kept 
 
 static struct pl_ctl *const c = &pl_ctl;
 
+enum pl_role pl_judged_role(unsigned op)
+{
+	unsigned own = 0;
+
+	while (own < op && c->drv->ops[own].name)
+		own++;
+	return own < op || !c->drv->ops[own].name ? PL_NONE : c->ops[op].role;
+}
+
 static void name_ops(struct pl_hist_head *h)
 {
 	unsigned i;
@@ -24,7 +33,7 @@ static void name_ops(struct pl_hist_head *h)
 	h->nops = c->nops < PL_HIST_OPS ? c->nops : PL_HIST_OPS;
 	for (i = 0; i < h->nops; i++) {
 		(void)snprintf(h->op[i].name, sizeof h->op[i].name, "%s", c->ops[i].name);
-		h->op[i].role = (uint8_t)c->ops[i].role;
+		h->op[i].role = (uint8_t)pl_judged_role(i);
 		h->op[i].how = (uint16_t)c->ops[i].how;
 		h->op[i].number = pl_arg_of(&c->ops[i], PL_SIZE, &size) == NULL;
 	}
@@ -47,7 +56,7 @@ void pl_hist_begin(unsigned index, const struct pl_handle *o, unsigned incarnati
 	}
 	(void)snprintf(h->variant, sizeof h->variant, "%s", v->name);
 	h->caps = v->caps, h->model = v->model, h->capacity = o->obj.capacity;
-	h->flags = c->shared->half ? PL_HIST_HALF : 0;
+	h->flags = (c->shared->half ? PL_HIST_HALF : 0) | (c->shared->beyond ? PL_HIST_BEYOND : 0);
 	h->round = c->shared->round;
 	h->actor = index == PL_ACTORS_MAX ? PL_CONTROL : (uint16_t)index;
 	h->incarnation = (uint16_t)incarnation;

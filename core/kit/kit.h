@@ -111,7 +111,8 @@ struct pl_shared {
 	uint32_t owner; /* of what is PL_OWNED: the one that takes; PL_ACTORS_MAX: nobody */
 	int64_t start_at;
 	uint32_t model, caps, checked, sched, saved;
-	uint32_t half; /* what is put here is taken elsewhere, or the other way round */
+	uint32_t beyond; /* the plan gives arguments that no model is about */
+	uint32_t half;	 /* what is put here is taken elsewhere, or the other way round */
 	struct pl_verdict verdict;
 	struct pl_slot slot[PL_ACTORS_MAX];
 	struct pl_part part[PL_ACTORS_MAX];
@@ -321,6 +322,9 @@ int pl_exec_main(
 void pl_req_fault(int64_t id, json_t *req);
 
 /* plan.c */
+/* What checkers take an operation for. The kit's own ones look at a descriptor: they see no value of
+ * what is behind it. */
+enum pl_role pl_judged_role(unsigned op);
 int pl_plan_make(json_t *plan, int handle, uint32_t ops, char *why, size_t n);
 void pl_plan_balance(void);
 bool pl_plan_varies(const struct pl_part *p, const struct pl_op *ops); /* do its units differ? */

@@ -165,6 +165,14 @@ static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
 	return p->ndo ? 0 : ((void)snprintf(why, size, "plan: 'do' is empty"), -EINVAL);
 }
 
+/* An argument outside of what rounds draw may make the operation another one than the model's: a
+ * peek, a shared lock, a lock of some bytes. What has no role is not judged anyway. */
+static bool beyond(unsigned op, const struct pl_arg *a, const struct pl_draw *w)
+{
+	return pl_judged_role(op) != PL_NONE && a->kind == PL_INT &&
+	       (w->lo < a->lo || w->hi > a->hi);
+}
+
 /* Ranges of arguments by name, for every operation of the part that has such an argument. */
 static int plan_args(struct pl_part *p, json_t *group, char *why, size_t size)
 {
@@ -186,6 +194,7 @@ static int plan_args(struct pl_part *p, json_t *group, char *why, size_t size)
 					       "%lld]",
 					       a->name, (long long)a->min, (long long)a->max),
 				       -EINVAL;
+			c->shared->beyond |= j && beyond(p->op[d], a, w);
 			if (a->kind == PL_SIZE && c->ops[p->op[d]].role == PL_PUT &&
 				w->lo < PL_MARK)
 				w->lo = PL_MARK, w->hi = w->hi < PL_MARK ? PL_MARK : w->hi;
@@ -247,6 +256,7 @@ int pl_plan_make(json_t *plan, int handle, uint32_t ops, char *why, size_t n)
 	size_t k;
 
 	memset(c->shared->part, 0, sizeof c->shared->part);
+	c->shared->beyond = 0;
 	if (!plan)
 		return default_plan(handle, ops, why, n) < 0 ? -EINVAL : parties(handle, why, n);
 	if (json_array_size(groups) == 0)

@@ -287,7 +287,7 @@ RULE(CRASH)
 
 RULE(what_cannot_be_judged)
 {
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < 7; i++) {
 		struct round *b = swapped(20, PL_MODEL_FIFO);
 
 		switch (i) {
@@ -308,6 +308,9 @@ RULE(what_cannot_be_judged)
 			break;
 		case 5:
 			b->rec[1][0].token = b->rec[0][0].token;
+			break;
+		case 6:
+			b->head[4].flags |= PL_HIST_BEYOND;
 			break;
 		}
 		cr_expect_eq(b_check(b, 0)->outcome, PL_UNKNOWN, "case %d: %s %s", i, b->v.rule,

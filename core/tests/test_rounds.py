@@ -257,6 +257,41 @@ def test_plans_do_what_they_say(driver):
     assert r["rounds"] == 1 and r["done"] <= 1, "takers share what is put: nothing"
 
 
+@pytest.mark.parametrize("name,variant,actors", [
+    ("lock", "ofd", [{"ids": [0, 1], "do": ["lock"], "shared": 1}]),
+    ("unix", "dgram", [{"ids": [0], "do": ["send"]}, {"ids": [1], "do": ["recv"], "flags": [0, 2]}]),
+    ("sysvmsg", "lowest", [{"ids": [0], "do": ["msgsnd"]}, {"ids": [1], "do": ["msgrcv"], "select": 0}]),
+    ("shm", "memfd", [{"ids": [0], "do": ["store"], "at": [0, 64]}, {"ids": [1], "do": ["load"], "at": 8}])])
+def test_a_plan_beyond_the_model_is_not_judged(driver, name, variant, actors):
+    """Two shared locks, a datagram that was looked at only, another selection, other words: all of it legal."""
+    d = driver(name, 2)
+    d.open("p", variant=variant)
+    r = d.run(on="p", rounds=2, plan={"actors": actors})
+    assert (r["unknown"], r["verdict"]) == (2, "unknown") and r["why"].startswith("PLAN: "), r
+    held(d, d.run(on="p", rounds=2), 2)
+
+
+@pytest.mark.parametrize("name,variant,put,take", [
+    ("eventfd", "semaphore", "write", "read"), ("shm", "memfd", "store", "load")])
+def test_what_looks_at_a_descriptor_sees_no_value(driver, name, variant, put, take):
+    d = driver(name, 3)
+    d.open("p", variant=variant)
+    held(d, d.run(on="p", rounds=10, plan={"actors": [
+        {"ids": [0], "do": [put]}, {"ids": [1], "do": [take]}, {"ids": [2], "do": ["poll", "select"], "events": 5}]}), 10)
+
+
+def test_control_may_give_up_its_view(driver):
+    """It reads no level then, at the start and at rest, and tells of none."""
+    d = driver("sem", 2)
+    d.request("release", on="o")
+    r = d.run(rounds=3, plan={"actors": [{"ids": [0], "do": ["wait"], "ops": 3}, {"ids": [1], "do": ["post"], "ops": 1}]})
+    assert r["rounds"] == 3 and not r["violated"]
+    held(d, d.run(rounds=3), 3)
+    d.start(0, "wait", "o")
+    assert d.wait_blocked(0)
+    assert "amount" not in d.request("who")["actors"][0]
+
+
 def test_unbalanced_plans_come_to_rest_and_are_judged(driver):
     """Two put what one takes: the sleeper is seen asleep, read about, woken by a signal."""
     d = driver("mq", 2)
