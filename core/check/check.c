@@ -65,8 +65,10 @@ static bool left_unasked(const struct pl_actor *a, int status)
 	       a->rec[a->n - 1].state == PL_INVOKED && a->rec[a->n - 1].t_return == 0;
 }
 
-/* CRASH: an actor died of itself, in a call. An inheriting lock that is not robust may do that once another has
- * died (lock.c); one that died elsewhere has met a fault of the harness, or of what an earlier call did to it. */
+/* CRASH: an actor died of itself, in a call. SIGBUS is no proof: a file system that is full, as /dev/shm may be,
+ * has nothing to put behind a page that is touched for the first time. An inheriting lock that is not robust may end
+ * actors once one has died (lock.c); one that died elsewhere has met a fault of the harness, or of what an earlier
+ * call did to it. */
 static void check_crashes(struct pl_case *c)
 {
 	bool void_by_death = (c->head->caps & (PL_INHERIT | PL_ROBUST)) == PL_INHERIT;
@@ -84,6 +86,12 @@ static void check_crashes(struct pl_case *c)
 			dead += c->actor[k].dead;
 		if (!a || (void_by_death && dead > 1))
 			continue;
+		if (WTERMSIG((int)reap->ret) == SIGBUS) {
+			pl_unknown(c, "CRASH",
+				"an actor died of SIGBUS: there was nothing behind its memory; is "
+				"the file system full?");
+			continue;
+		}
 		if (!last || last->state != PL_INVOKED || last->t_return != 0) {
 			pl_unknown(c, "CRASH", "an actor died of itself outside of its calls");
 			continue;

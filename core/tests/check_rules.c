@@ -272,11 +272,13 @@ static struct round *dead_of(int status, bool in_call)
 
 RULE(CRASH)
 {
-	struct round *b = dead_of(SIGABRT, false);
+	struct round *b = dead_of(SIGABRT, false), *full = dead_of(SIGBUS, true);
 
 	red(dead_of(SIGABRT, true), "CRASH");
 	red(dead_of(SIGSEGV | 0x80, true), "CRASH"); /* with a core */
-	green(dead_of(SIGKILL, true), "CRASH");	     /* perhaps the machine's own need */
+	cr_expect_eq(b_check(full, 0)->outcome, PL_UNKNOWN, "a full file system: %s", full->v.text);
+	free(full);
+	green(dead_of(SIGKILL, true), "CRASH"); /* perhaps the machine's own need */
 	cr_expect_eq(
 		b_check(b, 0)->outcome, PL_UNKNOWN, "who died outside of a call: %s", b->v.text);
 	free(b);
