@@ -361,6 +361,7 @@ def test_a_ring_is_drawn_with_its_words(folder, n):
     parse(html)
     assert html.count('class="edge cycle"') == n == html.count('class="label cycle"') == html.count('class="actor ')
     assert "actor 0 waits for mutex b" in html and "1 driver hung under load." in html
+    assert ('class="waits wide"' in html) == (n == 8)  # it has a line of its own
 
 
 def test_a_deadlock_made_on_purpose_is_drawn_and_accuses_nobody(folder):

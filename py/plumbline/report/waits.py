@@ -30,7 +30,8 @@ def waits(nodes: Any, edges: Any, tip: str = "tip") -> Markup:
     beside, above = (60, 60) if any(e["from"] == e["to"] for e in arrows) else (40, 28)
     width, height = right - left + _W + 2 * beside, foot - top + _H + 2 * above
     out = [
-        f'<svg class="waits" viewBox="{left - _W / 2 - beside:.0f} {top - _H / 2 - above:.0f} '
+        f'<svg class="waits{" wide" if width > 600 else ""}" '
+        f'viewBox="{left - _W / 2 - beside:.0f} {top - _H / 2 - above:.0f} '
         f'{width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" role="img" aria-label="{escape(_aloud(boxes, arrows))}">'
         f'<defs><marker id="{tip}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
