@@ -79,6 +79,8 @@ enum pl_cap {
 	PL_APART =
 		1 << 26, /* it is between processes: the threads of one are one party, and take no
 			       part in rounds */
+	PL_PUTONLY = 1 << 27, /* its name leads to the putting end: who has it by name alone, as an
+				 actor of kind exec, cannot take */
 };
 
 /* What an operation does, in words that every checker, drain and generic suite understands. */

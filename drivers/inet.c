@@ -383,7 +383,7 @@ static long op_settimeo(struct pl_obj *o, const struct pl_args *a, struct pl_res
 
 #define CAPS                                                                                       \
 	(PL_NAMES | PL_BLOCKING | PL_NONBLOCK | PL_POLL | PL_MULTI_READER | PL_MULTI_WRITER |      \
-		PL_LATE)
+		PL_LATE | PL_PUTONLY)
 #define TCP (1 << TCP4 | 1 << TCP6)
 #define UDP (1 << UDP4 | 1 << UDP6)
 

@@ -424,16 +424,16 @@ static long op_ids(struct pl_obj *o, const struct pl_args *a, struct pl_result *
 }
 
 #define CAPS (PL_BLOCKING | PL_NONBLOCK | PL_POLL | PL_MULTI_READER | PL_MULTI_WRITER | PL_FDPASS)
+#define NAMED (PL_NAMES | PL_PUTONLY)
 
 static const struct pl_variant variants[] = {
 	[STREAM] = { "stream", PL_MODEL_STREAM, CAPS | PL_ANONYMOUS | PL_STREAM | PL_PIECEMEAL },
 	[DGRAM] = { "dgram", PL_MODEL_FIFO, CAPS | PL_ANONYMOUS | PL_DATAGRAM },
 	[SEQPACKET] = { "seqpacket", PL_MODEL_FIFO, CAPS | PL_ANONYMOUS | PL_DATAGRAM },
-	[STREAM_PATH] = { "stream-path", PL_MODEL_STREAM,
-		CAPS | PL_NAMES | PL_STREAM | PL_PIECEMEAL },
-	[SEQPACKET_PATH] = { "seqpacket-path", PL_MODEL_FIFO, CAPS | PL_NAMES | PL_DATAGRAM },
-	[DGRAM_PATH] = { "dgram-path", PL_MODEL_FIFO, CAPS | PL_NAMES | PL_DATAGRAM },
-	[DGRAM_ABSTRACT] = { "dgram-abstract", PL_MODEL_FIFO, CAPS | PL_NAMES | PL_DATAGRAM },
+	[STREAM_PATH] = { "stream-path", PL_MODEL_STREAM, CAPS | NAMED | PL_STREAM | PL_PIECEMEAL },
+	[SEQPACKET_PATH] = { "seqpacket-path", PL_MODEL_FIFO, CAPS | NAMED | PL_DATAGRAM },
+	[DGRAM_PATH] = { "dgram-path", PL_MODEL_FIFO, CAPS | NAMED | PL_DATAGRAM },
+	[DGRAM_ABSTRACT] = { "dgram-abstract", PL_MODEL_FIFO, CAPS | NAMED | PL_DATAGRAM },
 	{ 0 },
 };
 

@@ -14,13 +14,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, os.fspath(ROOT / "py"))
-from plumbline.client import Driver  # noqa: E402
+from plumbline.client import Driver, DriverError  # noqa: E402
 
 DRIVERS = Path(os.environ.get("PLUMBLINE_DRIVERS") or ROOT / "build" / "drivers").resolve()
 FINDING = re.compile(r"Sanitizer|runtime error", re.I)
 
 
-TOOLS = ("plumb-stress", "plumb-check")
+TOOLS = ("plumb-stress", "plumb-check", "plumb-agent")
 
 
 def variants():
@@ -41,6 +41,14 @@ def test_there_are_drivers():
 def test_rounds_hold_and_nothing_is_found(name, variant, caps, kind, tmp_path):
     if kind == "exec" and "anonymous" in caps and "lock" not in caps:
         pytest.skip("an anonymous descriptor does not travel to an exec actor")
+    if kind == "thread" and "apart" in caps or kind == "exec" and "putonly" in caps:
+        with Driver(name, drivers=DRIVERS, dir=tmp_path, hello_timeout=30) as d:
+            d.open("o", variant=variant)
+            d.actors(4, kind=kind)
+            with pytest.raises(DriverError) as e:
+                d.run(on="o", ops=5, rounds=1, timeout=60)
+            assert e.value.kind == "usage", e.value
+        return
     with Driver(name, drivers=DRIVERS, dir=tmp_path, hello_timeout=30) as d:
         d.open("o", variant=variant)
         ids = d.actors(4, kind=kind)

@@ -13,7 +13,6 @@
  *
  * Exit 0: held, 1: violated, 77: never met.  cc -pthread -o psem-21 psem-21.c && ./psem-21
  */
-#define _GNU_SOURCE
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>

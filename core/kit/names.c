@@ -67,7 +67,7 @@ static const struct name caps[] = { { PL_STREAM, "stream" }, { PL_DATAGRAM, "dat
 	{ PL_PERSIST, "persist" }, { PL_THREADS, "threads" }, { PL_INHERIT, "inherit" },
 	{ PL_LOWEST, "lowest" }, { PL_EACH, "each" }, { PL_OWNED, "owned" }, { PL_LATE, "late" },
 	{ PL_LOSSY, "lossy" }, { PL_FREED, "freed" }, { PL_PIECEMEAL, "piecemeal" },
-	{ PL_APART, "apart" }, { 0, NULL } };
+	{ PL_APART, "apart" }, { PL_PUTONLY, "putonly" }, { 0, NULL } };
 
 static const struct name limits[] = { { EMFILE, "RLIMIT_NOFILE" }, { ENFILE, "fs.file-max" },
 	{ ENOMEM, "memory" }, { EAGAIN, "RLIMIT_NPROC" }, { 0, NULL } };

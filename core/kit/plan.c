@@ -235,18 +235,38 @@ static int plan_group(json_t *group, int handle, uint32_t ops, char *why, size_t
 	return 0;
 }
 
-/* Threads of one process are no parties to what is between processes. */
+static bool takes(const struct pl_part *p)
+{
+	unsigned d;
+
+	for (d = 0; p->in && d < p->ndo; d++)
+		if (c->ops[p->op[d]].role == PL_TAKE)
+			return true;
+	return false;
+}
+
+/* Threads of one process are no parties to what is between processes; who has a name alone may not
+ * be able to take. */
 static int parties(int handle, char *why, size_t size)
 {
 	const struct pl_variant *v = &c->drv->variants[c->handle[handle].obj.variant];
 	unsigned i;
 
-	for (i = 0; i < c->nactors; i++)
-		if (c->shared->part[i].in && c->actor[i].kind == KIND_THREAD && v->caps & PL_APART)
+	for (i = 0; i < c->nactors; i++) {
+		const struct pl_part *p = &c->shared->part[i];
+
+		if (p->in && c->actor[i].kind == KIND_THREAD && v->caps & PL_APART)
 			return (void)snprintf(why, size,
 				       "actor %u is a thread, and %s is between processes", i,
 				       v->name),
 			       -EINVAL;
+		if (takes(p) && c->actor[i].kind == KIND_EXEC && v->caps & PL_PUTONLY)
+			return (void)snprintf(why, size,
+				       "actor %u has %s by its name, which leads to the putting "
+				       "end: it cannot take",
+				       i, v->name),
+			       -EINVAL;
+	}
 	return 0;
 }
 

@@ -19,7 +19,7 @@ ROLES = frozenset("none put take observe acquire release repair wake update".spl
 CAPS = frozenset(
     "stream datagram priority names anonymous blocking nonblock timeout poll multi_reader multi_writer "
     "lock counter robust notify fdpass persist threads inherit "
-    "lowest each owned late lossy freed piecemeal apart".split()
+    "lowest each owned late lossy freed piecemeal apart putonly".split()
 )
 ERRNO_NAMES = frozenset(errno.errorcode.values()) | {"ENOTSUP", "EOPNOTSUPP", "EWOULDBLOCK", "EAGAIN", "EDEADLOCK"}
 
