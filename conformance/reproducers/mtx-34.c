@@ -8,6 +8,9 @@
  *
  * Exit 0: held, 1: violated, 77: no robust mutexes here.  cc -pthread -o mtx-34 mtx-34.c && ./mtx-34
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -13,6 +13,9 @@
  *
  * Exit 0: held, 1: violated, 77: never met.  cc -pthread -o psem-21 psem-21.c && ./psem-21
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>

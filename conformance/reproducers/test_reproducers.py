@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Each reproducer says of this system what the catalogue's expectations say: violated where listed, else held."""
 import os
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -24,6 +25,13 @@ def test_reproducer(name):
     assert done.stdout.count("\n") == 1, "one line says what was seen"
     if done.returncode == 1:
         assert name.upper() in LISTED, f"violated, and not listed in expect/linux.toml: {done.stdout.strip()}"
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="no cc")
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.c")), ids=lambda p: p.stem)
+def test_it_stands_alone(path, tmp_path):
+    """As its head says: cc and nothing else."""
+    subprocess.run(["cc", "-Wall", "-Werror", "-pthread", "-o", tmp_path / "x", path], check=True, timeout=60)
 
 
 def test_heads_say_what_they_are_about():
