@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <unistd.h>
 
 enum { FIFO, LOWEST };
 enum { TYPES = 4, TEXT_MAX = 8192 + 1 };
@@ -34,11 +35,17 @@ static long msg_open(struct pl_obj *o, const struct pl_args *a)
 	return 0;
 }
 
+/* Keys are 31 bits of a name: a stranger's queue under the same one stays. */
 static int msg_unlink(const char *name)
 {
 	int id = msgget(pl_key(name), 0);
+	struct msqid_ds now;
 
-	return id < 0 ? -1 : msgctl(id, IPC_RMID, NULL);
+	if (id < 0)
+		return -1;
+	if (msgctl(id, IPC_STAT, &now) == 0 && now.msg_perm.cuid != geteuid())
+		return (int)pl_ret(EPERM);
+	return msgctl(id, IPC_RMID, NULL);
 }
 
 static long send_with(const struct pl_args *a, const struct pl_result *r, int flags)
