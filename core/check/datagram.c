@@ -5,7 +5,8 @@
  *
  *   VFRESH    a datagram was received that nobody sent, or before its send began
  *   VFAILED   a datagram was received although its send returned an error
- *   VCORRUPT  what was received is no datagram of this round, or has not the length that was sent
+ *   VCORRUPT  what was received is no datagram of this round, or has not the length that was sent. One from
+ *             an address that nothing else came from may be a stranger's
  *   VSOURCE   two datagrams of one actor were told to come from different addresses
  *
  * With PL_LATE one may come after its round: numbers rise, so one below all that its actor has put
@@ -18,12 +19,17 @@
 
 #include <stdlib.h>
 
+enum { OWN = 64 }; /* addresses of the actors that are known */
+
 struct pl_mail {
 	struct pl_values q;
 	struct pl_case *c;
 	uint64_t *first; /* by actor: the first token it put in this round; 0 none */
 	uint64_t *
 		source; /* by actor: the address its datagrams are told to come from; 0 not known */
+	uint64_t own[OWN];
+	int nown;
+	bool looked;
 };
 
 static void put_begin(struct pl_mail *m, const struct pl_event *e)
@@ -90,6 +96,30 @@ static void take_unsent(struct pl_mail *m, const struct pl_event *e)
 		pl_witness(m->c, ref);
 }
 
+/* Whether anything of this run was told to come from that address: it is one of the actors' own, and no
+ * stranger's, who may send to any port. Looked up once; of more than a few nothing is said. */
+static bool is_own_address(struct pl_mail *m, uint64_t from)
+{
+	for (int i = 0; i < m->c->nactors && !m->looked; i++)
+		for (uint64_t k = 0; k < m->c->actor[i].n && m->nown < OWN; k++) {
+			const struct pl_rec *r = &m->c->actor[i].rec[k];
+			int at = 0;
+
+			if (r->state != PL_OK || r->token == 0 ||
+				pl_role_of(m->c->actor[i].head, r) != PL_TAKE)
+				continue;
+			while (at < m->nown && m->own[at] != r->aux)
+				at++;
+			m->own[at] = r->aux;
+			m->nown += at == m->nown;
+		}
+	m->looked = true;
+	for (int i = 0; i < m->nown; i++)
+		if (m->own[i] == from)
+			return true;
+	return false;
+}
+
 /* No token: too short to have one, or cut off by a buffer that it fills, or damaged. */
 static void take_unnamed(struct pl_mail *m, const struct pl_event *e)
 {
@@ -97,6 +127,8 @@ static void take_unnamed(struct pl_mail *m, const struct pl_event *e)
 	uint32_t ref = pl_ref(m->c, e->who, r);
 
 	if (r->ret == 0 || (r->ret < PL_MARK && m->q.nanon > 0) || r->ret >= (int64_t)r->len)
+		return;
+	if (r->aux != 0 && !is_own_address(m, r->aux))
 		return;
 	if (pl_find(m->c, "VCORRUPT", -1,
 		    "actor %d's %s returned %lld bytes that are no payload of this run",

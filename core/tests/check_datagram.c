@@ -76,6 +76,20 @@ RULE(VFAILED_of_datagrams)
 	}
 }
 
+RULE(VCORRUPT_is_no_strangers)
+{
+	for (uint64_t from = 5000; from < 5002; from++) {
+		struct round *b = fresh();
+		struct pl_rec *r;
+
+		b_put(b, 0, 1, 0, 10);
+		b_take(b, 1, 1, 20, 30)->aux = 5000;
+		r = b_take(b, 1, 2, 30, 40);
+		r->token = 0, r->len = 128, r->aux = from;
+		(from == 5000 ? red : green)(b, "VCORRUPT");
+	}
+}
+
 RULE(VCORRUPT_of_datagrams)
 {
 	for (int what = 0; what < 4; what++) {
