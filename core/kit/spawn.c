@@ -106,8 +106,18 @@ static void close_objects(void)
 			close_object(&c->handle[i]);
 }
 
-/* In the actor's process: what every actor opens for itself. Control's own is dropped first, unless
- * other threads of the process were born with it too. */
+/* In the actors' process: control's own of what every actor opens anew. */
+static void drop_reopened(void)
+{
+	int i;
+
+	for (i = 1; i <= PL_HANDLES_MAX; i++)
+		if (c->handle[i].used && !c->handle[i].local &&
+			pl_reopens(c->drv, &c->handle[i].obj))
+			close_object(&c->handle[i]);
+}
+
+/* What every actor opens for itself; what it opens anew is its own to close, even a thread's. */
 static void attach_objects(struct pl_env *e)
 {
 	int i;
@@ -117,8 +127,7 @@ static void attach_objects(struct pl_env *e)
 
 		if (!h->used || h->local || !(pl_caps_of(c->drv, &h->obj) & PL_EACH))
 			continue;
-		if (!e->thread && pl_reopens(c->drv, &h->obj))
-			close_object(h);
+		e->born[i] = e->born[i] && (c->drv->mem || !pl_reopens(c->drv, &h->obj));
 		pl_actor_attach(e, &e->obj[i], h->args.v);
 	}
 }
@@ -149,6 +158,7 @@ static _Noreturn void host_main(const struct host_plan *h)
 	unsigned i;
 
 	atomic_store(&threads_left, h->n);
+	drop_reopened();
 	for (i = 0; env && i < h->n; i++) {
 		fill_env(&env[i], h->id[i], h->chan[i]);
 		env[i].thread = true;
@@ -175,6 +185,7 @@ static _Noreturn void child_main(const struct host_plan *h, enum pl_kind kind)
 		close_objects();
 		pl_actor_become(&env);
 	}
+	drop_reopened();
 	attach_objects(&env);
 	(void)madvise(c, sizeof *c, MADV_DONTNEED);
 	pl_actor_main(&env);

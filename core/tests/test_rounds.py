@@ -292,6 +292,17 @@ def test_control_may_give_up_its_view(driver):
     assert "amount" not in d.request("who")["actors"][0]
 
 
+@pytest.mark.parametrize("kind", ["process", "thread"])
+def test_what_each_actor_opened_it_closes(driver, kind):
+    d = driver("shm", 3, kind=kind)
+    fds = f"/proc/{d.status()['actors'][0]['pid']}/fd"
+    d.close("o")
+    d.open("p", variant="memfd")
+    for a in d.ids:
+        d.call(a, "where", "p")
+    assert not [to for to in (os.readlink(f"{fds}/{f}") for f in os.listdir(fds)) if "plumb." in to]
+
+
 def test_unbalanced_plans_come_to_rest_and_are_judged(driver):
     """Two put what one takes: the sleeper is seen asleep, read about, woken by a signal."""
     d = driver("mq", 2)
