@@ -10,7 +10,7 @@
  */
 #include "counter.h"
 
-enum { STRETCH = 128, BEYOND = 32, UNDER_WAY = 24, TRIES = 200 };
+enum { STRETCH = 64, BEYOND = 16, UNDER_WAY = 24, TRIES = 200 };
 
 struct guess {
 	struct pl_count_round *t;
@@ -167,7 +167,8 @@ static void humour(struct guess *g, const struct pl_count_op *o)
 	for (uint32_t k = 0; g->watch > 0 && k < g->n && !o->done; k++) {
 		const struct pl_count_op *w = &g->t->op[g->t->out[k]];
 
-		if (w->kind == PL_ALL && !w->maybe && o->kind == PL_ADD && gather(g, w->k, o)) {
+		if (w->kind == PL_ALL && !w->maybe && o->kind == PL_ADD && g->v + o->k > w->k &&
+			gather(g, w->k, o)) {
 			k = 0;
 			continue;
 		}

@@ -17,7 +17,7 @@ enum {
 	SLOTS = 24,		  /* operations under way at once, */
 	WIDTH = 1 << 13,	  /* configurations, */
 	BUDGET = 4 * 1000 * 1000, /* and steps of a round: beyond them it is not known */
-	NARROW = 256,		  /* configurations of a search that need not find everything */
+	NARROW = 64,		  /* configurations of a search that need not find everything */
 };
 
 struct config {
