@@ -66,6 +66,7 @@ def conform(clauses, folder, prefix=""):
     """{clause: outcomes} of the tests that judge these clauses."""
     results = folder / "results.jsonl"
     command = [sys.executable, "-m", "pytest", HERE.parent, "-q", "-p", "no:cacheprovider", "--ignore", HERE,
+               "--ignore", HERE.parent / "examples",  # the same clauses once more, as stories
                "-k", " or ".join(clauses), "--drivers", build() / "drivers", "--results", results]
     command += ["--target", prefix] if prefix else []
     ran = subprocess.run(command, cwd=folder, env=clean_env(), capture_output=True, text=True,

@@ -18,7 +18,7 @@ int pl_file_map(const char *path, struct pl_log *ret_log, char *why, size_t why_
 
 /* One history from the halves of a round that several drivers have kept, each with an instance of
  * its own, on machines without a common clock. Fills ret (room for n) with copies and gives their
- * number, or -EINVAL with the reason. */
+ * number, or -EINVAL with the reason. The caller frees head and records of each. */
 int pl_join(const struct pl_log *logs, int n, struct pl_log *ret, const char **why);
 
 #endif

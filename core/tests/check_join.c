@@ -64,6 +64,10 @@ static const struct pl_verdict *joined(struct round *b)
 	n = pl_join(in, 6, out, &why);
 	cr_assert_gt(n, 0, "%s", why);
 	pl_check(out, n, 0, &b->v);
+	for (int i = 0; i < n; i++) {
+		free((void *)out[i].head);
+		free((void *)out[i].rec);
+	}
 	return &b->v;
 }
 
