@@ -30,6 +30,7 @@ static void note_stopped(unsigned id, bool stopped)
 
 static int fault_stop(unsigned id, json_t *req)
 {
+	pl_actor_await(id); /* while it is not yet marked as stopped: then nobody waits for it */
 	note_stopped(id, true);
 	return pl_signal_actor(&c->actor[id], SIGSTOP);
 }

@@ -305,19 +305,6 @@ static int make(unsigned n, enum pl_kind kind, enum pl_place place, unsigned *re
 	return r;
 }
 
-/* Objects that each actor opens for itself are open when the request is answered. */
-static void await_views(unsigned first)
-{
-	bool any = false;
-	unsigned i;
-
-	for (i = 1; i <= PL_HANDLES_MAX; i++)
-		any |= c->handle[i].used && !c->handle[i].local &&
-		       pl_caps_of(c->drv, &c->handle[i].obj) & PL_EACH;
-	for (i = first; any && i < c->nactors; i++)
-		pl_actor_await(i);
-}
-
 static void unmake(unsigned first)
 {
 	unsigned i;
@@ -365,7 +352,8 @@ void pl_req_actor(int64_t id, json_t *req)
 				pl_limit_of(-r) ? pl_limit_of(-r) : "processes"),
 			"cannot start actors: %s", strerror(-r));
 	}
-	await_views(first);
+	for (i = first; i < c->nactors; i++) /* whoever is told their pids may stop them */
+		pl_actor_await(i);
 	ids = json_array(), pids = json_array();
 	for (i = first; i < c->nactors; i++) {
 		(void)json_array_append_new(ids, json_integer(i));
