@@ -305,14 +305,21 @@ static int make(unsigned n, enum pl_kind kind, enum pl_place place, unsigned *re
 	return r;
 }
 
+/* What was begun is gone, with its descriptors, when the request is refused. */
 static void unmake(unsigned first)
 {
+	int64_t patience = pl_now() + THERE_NS;
 	unsigned i;
 
 	for (i = first; i < c->nactors; i++) {
 		c->actor[i].retired = true;
 		pl_kill_actor(i, true);
 	}
+	for (i = first; i < c->nactors; i++)
+		while (c->actor[i].alive && pl_now() < patience) {
+			pl_reap();
+			(void)syscall(SYS_sched_yield);
+		}
 	while (c->nactors > first && !c->actor[c->nactors - 1].alive)
 		c->nactors--; /* never began: its id is still free */
 }
