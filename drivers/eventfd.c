@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -50,6 +51,24 @@ static long op_read_bytes(struct pl_obj *o, const struct pl_args *a, struct pl_r
 
 	r->out[0] = (int64_t)n[0];
 	return rc;
+}
+
+/* How many of so many writes an edge-triggered epoll tells of, though nobody reads. */
+static long op_edges(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	uint64_t one = 1;
+	int ep = epoll_create1(EPOLL_CLOEXEC), rc = ep;
+
+	if (rc >= 0)
+		rc = epoll_ctl(ep, EPOLL_CTL_ADD, a->fd, &ev);
+	for (int64_t i = 0; rc >= 0 && i < a->v[0]; i++) {
+		rc = write(a->fd, &one, sizeof one) < 0 ? -1 : epoll_wait(ep, &ev, 1, 0);
+		r->out[0] += rc > 0;
+	}
+	if (ep >= 0)
+		(void)close(ep);
+	return rc < 0 ? -1 : 0;
 }
 
 /* A write of 1, and at once the end of a reader: has it taken the wake-up along? */
@@ -113,6 +132,7 @@ static const struct pl_op ops[] = {
 	{ "read_bytes", op_read_bytes, PL_NONE, PL_BLOCKS, { { "len", 0, 16 } }, { "n" } },
 	{ "write_kill", op_write_kill, PL_NONE, PL_BLOCKS,
 		{ { "whom", 0, 63, .kind = PL_ACTOR } } },
+	{ "edges", op_edges, PL_NONE, PL_BLOCKS, { { "writes", 0, INT32_MAX } }, { "edges" } },
 	{ "eventfd", op_eventfd, PL_NONE, PL_NEWFD, { { "flags", 0, INT32_MAX } } },
 	{ 0 },
 };

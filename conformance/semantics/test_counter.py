@@ -82,11 +82,12 @@ def test_what_a_process_did_outlives_it(d):
         giver, doomed, taker = d.actors(3)
         d.do(giver, RAISE[d.clause.mechanism], how)
         d.do(doomed, down(d), how)
+        f, out = LOOK[d.clause.mechanism]
         if how == "exec":
             d.fault("exec", doomed)
+            d.call(doomed, f, how)  # the new program answers, if only that it has no such descriptor
         else:
             d.kill_actor(doomed, how)
-        f, out = LOOK[d.clause.mechanism]
         assert d.do(giver, f, how).out[out] == 0, f"the {how} of a process that had taken a token gave it back"
         r, _ = d.must_wait(taker, down(d), lambda: d.do(giver, RAISE[d.clause.mechanism], how), on=how)
         gives(r, WORD[d.clause.mechanism], f"a take after another process's {how}")

@@ -47,7 +47,7 @@ enum pl_control_op {
 	PL_OP_CLOSE,
 	PL_OP_RELEASE,
 	PL_OP_LEVEL,  /* ret: what could be taken, aux: what could certainly be put, read at
-			 quiescence */
+			 quiescence, and of COUNTER and SUM before the round as its first record */
 	PL_OP_ASLEEP, /* at quiescence, `token`'s actor slept in its record number `aux`, in the
 			 right call on the right object, in two samples */
 	PL_OP_KICK,   /* the actor `token` was signalled to end its wait; t_invoke before */
@@ -67,10 +67,12 @@ struct pl_rec {
 	int32_t err; /* errno of the target's numbering */
 	uint32_t handle;
 	uint64_t token; /* which payload (payload.h); 0: none, or unreadable. STREAM: see pl_more */
-	uint64_t aux;	/* the tag: priority; LOCK: the guarded counter, as found by the acquirer */
-	uint32_t sum;	/* LOCK: 1 when the acquirer found what is guarded torn (somebody else was
+	uint64_t
+		aux; /* the tag: priority; LOCK: the guarded counter, as found by the acquirer; COUNTER
+			   and SUM: how many were put, taken (or asked for), or seen */
+	uint32_t sum; /* LOCK: 1 when the acquirer found what is guarded torn (somebody else was
 			   inside) */
-	uint32_t len;	/* length asked for */
+	uint32_t len; /* length asked for */
 };
 
 /* A continuation: one extent of a byte stream, in stream order within the read it continues. A read
