@@ -272,5 +272,5 @@ def test_idle_memory():
         for pid in [d.pid, *(a["pid"] for a in d.status()["actors"])]:
             with open(f"/proc/{pid}/smaps_rollup") as f:
                 kib += sum(int(line.split()[1]) for line in f if line.startswith("Pss_Anon"))
-    limit = 330 if static.exists() else 500
+    limit = 300 if static.exists() else 500
     assert kib < limit, f"{kib} KiB"
