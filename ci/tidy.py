@@ -25,7 +25,7 @@ C_BANNED = {
     "system": "no shell in between",
 }
 PRINTS = {"printf", "puts", "putchar", "perror", "fprintf", "fputs", "vprintf", "vfprintf"}
-MAY_PRINT = re.compile(r"core/(kit/main|check/main)\.c$|core/(tests|bench)/")
+MAY_PRINT = re.compile(r"core/kit/main\.c$|core/(tool|tests|bench)/")
 SKIP = re.compile(r"build|\.|__pycache__|plumbline-results")
 MACHINE = re.compile(r"(?<![\w.$}/@-])/(?:home|root|work|Users|mnt)/\w")
 

@@ -38,6 +38,7 @@ enum pl_model {
 	PL_MODEL_REGISTER, /* PUT stores a token, OBSERVE loads it, UPDATE does both at once */
 	PL_MODEL_DATAGRAM, /* what is taken was put, whole; it may get lost, or pass another */
 	PL_MODEL_SIGNAL,   /* one pending bit a tag: puts merge with what is still pending */
+	PL_MODELS,	   /* how many there are */
 };
 
 /* What a variant can do. Generic suites choose drivers by these; the names are in kit/names.c. */

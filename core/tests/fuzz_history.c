@@ -94,7 +94,7 @@ static size_t next_file(const uint8_t **data, size_t *size, uint8_t *file, int i
 	memcpy(file, d, HEAD_BYTES);
 	memcpy(file + PL_HIST_HEAD, d + HEAD_BYTES, n - HEAD_BYTES);
 	recs = (n - HEAD_BYTES) / PL_REC;
-	*model = index == 0 ? d[2] % (PL_MODEL_SIGNAL + 1) : *model;
+	*model = index == 0 ? d[2] % PL_MODELS : *model;
 	if (!(d[0] & 0x80))
 		repair((struct pl_hist_head *)file, d, index, recs, *model);
 	if (!(d[0] & 0x40))
