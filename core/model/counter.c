@@ -20,8 +20,8 @@ static bool put(struct pl_model_state *s, const struct pl_model_op *op)
 	bool full = s->config.capacity && s->count + op->tag > s->config.capacity;
 
 	if (op->result == PL_RESULT_FAIL)
-		return (op->err != EAGAIN && op->err != EOVERFLOW) || full ||
-		       s->config.capacity == 0;
+		return full || s->config.capacity == 0 ||
+		       (op->err != EAGAIN && op->err != EOVERFLOW && op->err != ERANGE);
 	if (full)
 		return false;
 	s->count += op->tag;
@@ -36,7 +36,7 @@ static bool observe(const struct pl_model_state *s, const struct pl_model_op *op
 static bool take(struct pl_model_state *s, const struct pl_model_op *op)
 {
 	if (op->result == PL_RESULT_FAIL)
-		return (op->err != EAGAIN && op->err != ETIMEDOUT) || s->count < op->tag;
+		return !pl_model_nothing(op->err) || s->count < op->tag;
 	if (s->count < op->tag)
 		return false;
 	s->count -= op->tag;
@@ -46,7 +46,7 @@ static bool take(struct pl_model_state *s, const struct pl_model_op *op)
 static bool take_all(struct pl_model_state *s, const struct pl_model_op *op)
 {
 	if (op->result == PL_RESULT_FAIL)
-		return (op->err != EAGAIN && op->err != ETIMEDOUT) || s->count == 0;
+		return !pl_model_nothing(op->err) || s->count == 0;
 	if (s->count == 0 || (op->result == PL_RESULT_OK && s->count != op->tag))
 		return false;
 	s->count = 0;

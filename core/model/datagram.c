@@ -16,14 +16,12 @@ static void init(struct pl_model_state *s, const struct pl_model_config *c)
 static bool step(struct pl_model_state *s, const struct pl_model_op *op)
 {
 	if (op->role == PL_PUT && op->result != PL_RESULT_FAIL) {
-		if (s->n == PL_MODEL_VALUES)
-			return false;
-		s->v[s->n++].value = op->value;
+		s->v[s->n++] = (struct pl_model_value){ op->value, 0 };
 		return true;
 	}
 	if (op->role != PL_TAKE || op->result != PL_RESULT_OK)
 		return true;
-	for (int i = 0; i < s->n; i++)
+	for (uint64_t i = 0; i < s->n; i++)
 		if (s->v[i].value == op->value)
 			return true;
 	return false;
@@ -33,9 +31,11 @@ static int describe(const struct pl_model_state *s, char *buf, size_t size)
 {
 	int at = snprintf(buf, size, "sent");
 
-	for (int i = 0; i < s->n && at >= 0 && (size_t)at < size; i++)
-		at += snprintf(
-			buf + at, size - (size_t)at, " %llx", (unsigned long long)s->v[i].value);
+	for (uint64_t i = 0; i < s->n && at >= 0 && (size_t)at < size; i++) {
+		at += snprintf(buf + at, size - (size_t)at, " ");
+		if ((size_t)at < size)
+			at += pl_model_say(buf + at, size - (size_t)at, s->v[i].value);
+	}
 	return at;
 }
 

@@ -15,25 +15,21 @@ static void init(struct pl_model_state *s, const struct pl_model_config *c)
 
 static bool put(struct pl_model_state *s, const struct pl_model_op *op)
 {
-	bool full =
-		s->config.capacity ? (uint64_t)s->n >= s->config.capacity : s->n == PL_MODEL_VALUES;
-
 	if (op->result == PL_RESULT_FAIL)
 		return true;
-	if (full)
+	if (s->config.capacity && s->n >= s->config.capacity)
 		return false;
-	s->v[s->n].value = op->value;
-	s->v[s->n++].tag = op->tag;
+	s->v[s->n++] = (struct pl_model_value){ op->value, op->tag };
 	return true;
 }
 
 static bool take(struct pl_model_state *s, const struct pl_model_op *op)
 {
 	if (op->result == PL_RESULT_FAIL)
-		return (op->err != EAGAIN && op->err != ETIMEDOUT) || s->n == 0;
+		return !pl_model_nothing(op->err) || s->n == 0;
 	if (s->n == 0 || (op->result == PL_RESULT_OK && s->v[0].value != op->value))
 		return false;
-	memmove(s->v, s->v + 1, (size_t)--s->n * sizeof *s->v);
+	memmove(s->v, s->v + 1, --s->n * sizeof *s->v);
 	return true;
 }
 
@@ -46,9 +42,11 @@ static int describe(const struct pl_model_state *s, char *buf, size_t size)
 {
 	int at = snprintf(buf, size, "[");
 
-	for (int i = 0; i < s->n && at >= 0 && (size_t)at < size; i++)
-		at += snprintf(buf + at, size - (size_t)at, "%s%llx", i ? " " : "",
-			(unsigned long long)s->v[i].value);
+	for (uint64_t i = 0; i < s->n && at >= 0 && (size_t)at < size; i++) {
+		at += snprintf(buf + at, size - (size_t)at, "%s", i ? " " : "");
+		if ((size_t)at < size)
+			at += pl_model_say(buf + at, size - (size_t)at, s->v[i].value);
+	}
 	if (at >= 0 && (size_t)at < size)
 		at += snprintf(buf + at, size - (size_t)at, "]");
 	return at;

@@ -39,12 +39,11 @@ static bool acquire(struct pl_model_state *s, const struct pl_model_op *op)
 {
 	if (op->result != PL_RESULT_FAIL)
 		return own(s, op, false);
+	if (pl_model_busy(op->err))
+		return s->owner >= 0;
 	switch (op->err) {
 	case EOWNERDEAD:
 		return own(s, op, true);
-	case EBUSY:
-	case ETIMEDOUT:
-		return s->owner >= 0;
 	case ENOTRECOVERABLE:
 		return s->lost;
 	case EDEADLK:
@@ -81,8 +80,8 @@ static bool step(struct pl_model_state *s, const struct pl_model_op *op)
 		s->inconsistent = false;
 		return true;
 	case PL_NONE:
-		if (s->owner == op->actor && s->config.robust)
-			s->owner = -1, s->depth = 0, s->inconsistent = true;
+		if (s->owner == op->actor && (s->config.robust || s->config.freed))
+			s->owner = -1, s->depth = 0, s->inconsistent = s->config.robust;
 		return true;
 	default:
 		return true;

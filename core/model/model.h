@@ -2,9 +2,9 @@
  *
  * Reference models: what each kind of object does, one operation after another.
  *
- * A model is three functions. The brute-force oracle of the checkers' tests tries all orders of a
- * small history against them; a scheduler asks them what is enabled. They are written to be read,
- * not to be fast.
+ * A model is three functions. The search of check/jit.c tries all orders of a history against them,
+ * as far as these differ; so does the brute-force oracle of the checkers' tests with small ones. They
+ * are written to be read, not to be fast.
  */
 #ifndef PLUMBLINE_MODEL_H
 #define PLUMBLINE_MODEL_H
@@ -12,8 +12,6 @@
 #include "../driver.h"
 
 #include <stdbool.h>
-
-enum { PL_MODEL_VALUES = 24 }; /* values a queue of a model can hold */
 
 enum pl_result_kind {
 	PL_RESULT_OK,
@@ -35,22 +33,34 @@ struct pl_model_op {
 struct pl_model_config {
 	uint64_t capacity; /* 0: no bound is known */
 	bool robust;
+	bool freed;	 /* LOCK: its owner's death releases it, and nobody is told */
+	bool lowest;	 /* PRIORITY: the lowest tag goes first */
 	uint64_t before; /* REGISTER, COUNTER, SUM: the value of before the first operation */
 };
 
+struct pl_model_value {
+	uint64_t value, tag;
+};
+
+/* Equal states are equal bytes, up to the n-th value. */
 struct pl_model_state {
 	struct pl_model_config config;
-	/* queues */
-	int n;
-	struct {
-		uint64_t value, tag;
-	} v[PL_MODEL_VALUES];
 	/* locks */
 	int owner, depth;  /* owner -1: free */
 	bool inconsistent; /* the owner died; until it is repaired */
 	bool lost;	   /* released inconsistent: nobody will ever own it */
 	uint64_t count;	   /* the guarded counter is at least this; a counter's value */
+	/* queues, registers, signals */
+	uint64_t n;
+	struct pl_model_value v[];
 };
+
+/* How large a state of n values is. An operation adds one at most: whoever calls step or init gives
+ * room for one more than there are. */
+static inline size_t pl_model_size(uint64_t n)
+{
+	return sizeof(struct pl_model_state) + n * sizeof(struct pl_model_value);
+}
 
 struct pl_reference {
 	const char *name;
@@ -65,5 +75,23 @@ struct pl_reference {
 extern const struct pl_reference pl_reference_fifo, pl_reference_priority, pl_reference_lock,
 	pl_reference_register, pl_reference_counter, pl_reference_sum, pl_reference_datagram,
 	pl_reference_signal;
+
+/* NULL: there is none. Of a byte stream there cannot be one: a long write, and a read beside another,
+ * happen piece by piece, and in no order with the rest. */
+const struct pl_reference *pl_reference_of(enum pl_model model);
+
+/* A payload's or a register's value: "1#17", payload 17 of actor 1, or a number; as snprintf. */
+int pl_model_say(char *buf, size_t size, uint64_t value);
+
+/* "There is nothing", of a take; "it is held", of an acquire. */
+static inline bool pl_model_nothing(int err)
+{
+	return err == EAGAIN || err == ETIMEDOUT || err == ENOMSG;
+}
+
+static inline bool pl_model_busy(int err)
+{
+	return err == EBUSY || err == ETIMEDOUT || err == EAGAIN || err == EACCES;
+}
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Highest priority first, and the oldest of it before the others.
+ * Highest priority first, or the lowest; and the oldest of it before the others.
  */
 #include "model.h"
 
@@ -13,21 +13,23 @@ static void init(struct pl_model_state *s, const struct pl_model_config *c)
 	s->config = *c;
 }
 
+static bool goes_before(const struct pl_model_state *s, uint64_t a, uint64_t b)
+{
+	return s->config.lowest ? a < b : a > b;
+}
+
 static bool put(struct pl_model_state *s, const struct pl_model_op *op)
 {
-	bool full =
-		s->config.capacity ? (uint64_t)s->n >= s->config.capacity : s->n == PL_MODEL_VALUES;
-	int at = s->n;
+	bool full = s->config.capacity && s->n >= s->config.capacity;
+	uint64_t at = s->n;
 
 	if (op->result == PL_RESULT_FAIL)
-		return (op->err != EAGAIN && op->err != ETIMEDOUT) || full ||
-		       s->config.capacity == 0;
+		return !pl_model_nothing(op->err) || full || s->config.capacity == 0;
 	if (full)
 		return false;
-	for (; at > 0 && s->v[at - 1].tag < op->tag; at--)
+	for (; at > 0 && goes_before(s, op->tag, s->v[at - 1].tag); at--)
 		s->v[at] = s->v[at - 1];
-	s->v[at].value = op->value;
-	s->v[at].tag = op->tag;
+	s->v[at] = (struct pl_model_value){ op->value, op->tag };
 	s->n++;
 	return true;
 }
@@ -35,12 +37,12 @@ static bool put(struct pl_model_state *s, const struct pl_model_op *op)
 static bool take(struct pl_model_state *s, const struct pl_model_op *op)
 {
 	if (op->result == PL_RESULT_FAIL)
-		return (op->err != EAGAIN && op->err != ETIMEDOUT) || s->n == 0;
+		return !pl_model_nothing(op->err) || s->n == 0;
 	if (s->n == 0)
 		return false;
 	if (op->result == PL_RESULT_OK && (s->v[0].value != op->value || s->v[0].tag != op->tag))
 		return false;
-	memmove(s->v, s->v + 1, (size_t)--s->n * sizeof *s->v);
+	memmove(s->v, s->v + 1, --s->n * sizeof *s->v);
 	return true;
 }
 
@@ -53,9 +55,12 @@ static int describe(const struct pl_model_state *s, char *buf, size_t size)
 {
 	int at = snprintf(buf, size, "[");
 
-	for (int i = 0; i < s->n && at >= 0 && (size_t)at < size; i++)
-		at += snprintf(buf + at, size - (size_t)at, "%s%llu:%llx", i ? " " : "",
-			(unsigned long long)s->v[i].tag, (unsigned long long)s->v[i].value);
+	for (uint64_t i = 0; i < s->n && at >= 0 && (size_t)at < size; i++) {
+		at += snprintf(buf + at, size - (size_t)at, "%s%llu:", i ? " " : "",
+			(unsigned long long)s->v[i].tag);
+		if ((size_t)at < size)
+			at += pl_model_say(buf + at, size - (size_t)at, s->v[i].value);
+	}
 	if (at >= 0 && (size_t)at < size)
 		at += snprintf(buf + at, size - (size_t)at, "]");
 	return at;

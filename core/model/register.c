@@ -4,7 +4,6 @@
  */
 #include "model.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static void init(struct pl_model_state *s, const struct pl_model_config *c)
@@ -12,7 +11,7 @@ static void init(struct pl_model_state *s, const struct pl_model_config *c)
 	memset(s, 0, sizeof *s);
 	s->config = *c;
 	s->n = 1;
-	s->v[0].value = c->before;
+	s->v[0] = (struct pl_model_value){ c->before, 0 };
 }
 
 static bool step(struct pl_model_state *s, const struct pl_model_op *op)
@@ -37,7 +36,7 @@ static bool step(struct pl_model_state *s, const struct pl_model_op *op)
 
 static int describe(const struct pl_model_state *s, char *buf, size_t size)
 {
-	return snprintf(buf, size, "%llx", (unsigned long long)s->v[0].value);
+	return pl_model_say(buf, size, s->v[0].value);
 }
 
 const struct pl_reference pl_reference_register = { "register", init, step, describe };

@@ -17,19 +17,16 @@ static void init(struct pl_model_state *s, const struct pl_model_config *c)
 /* Pending numbers are kept in ascending order, so that equal sets are equal states. */
 static bool put(struct pl_model_state *s, const struct pl_model_op *op)
 {
-	int at = s->n;
+	uint64_t at = s->n;
 
 	if (op->result == PL_RESULT_FAIL)
 		return true;
-	for (int i = 0; i < s->n; i++)
+	for (uint64_t i = 0; i < s->n; i++)
 		if (s->v[i].tag == op->tag)
 			return true;
-	if (s->n == PL_MODEL_VALUES)
-		return false;
 	for (; at > 0 && s->v[at - 1].tag > op->tag; at--)
 		s->v[at] = s->v[at - 1];
-	s->v[at].value = op->value;
-	s->v[at].tag = op->tag;
+	s->v[at] = (struct pl_model_value){ op->value, op->tag };
 	s->n++;
 	return true;
 }
@@ -37,10 +34,10 @@ static bool put(struct pl_model_state *s, const struct pl_model_op *op)
 /* `value` is the sender that was told; 0: none was. */
 static bool take(struct pl_model_state *s, const struct pl_model_op *op)
 {
-	int i = 0;
+	uint64_t i = 0;
 
 	if (op->result == PL_RESULT_FAIL)
-		return (op->err != EAGAIN && op->err != ETIMEDOUT) || s->n == 0;
+		return !pl_model_nothing(op->err) || s->n == 0;
 	while (i < s->n && s->v[i].tag != op->tag)
 		i++;
 	if (i == s->n)
@@ -48,7 +45,7 @@ static bool take(struct pl_model_state *s, const struct pl_model_op *op)
 	if (op->result == PL_RESULT_OK && op->value && s->v[i].value != op->value)
 		return false;
 	s->n--;
-	memmove(s->v + i, s->v + i + 1, (size_t)(s->n - i) * sizeof *s->v);
+	memmove(s->v + i, s->v + i + 1, (s->n - i) * sizeof *s->v);
 	return true;
 }
 
@@ -61,7 +58,7 @@ static int describe(const struct pl_model_state *s, char *buf, size_t size)
 {
 	int at = snprintf(buf, size, "{");
 
-	for (int i = 0; i < s->n && at >= 0 && (size_t)at < size; i++)
+	for (uint64_t i = 0; i < s->n && at >= 0 && (size_t)at < size; i++)
 		at += snprintf(buf + at, size - (size_t)at, "%s%llu from %llu", i ? ", " : "",
 			(unsigned long long)s->v[i].tag, (unsigned long long)s->v[i].value);
 	if (at >= 0 && (size_t)at < size)

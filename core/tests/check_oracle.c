@@ -12,7 +12,15 @@ struct task {
 	uint32_t instead; /* tasks of which only one comes */
 };
 
-enum { SEEN = 1 << 14 };
+enum {
+	SEEN = 1 << 14,
+	STATE = sizeof(struct pl_model_state) + ORACLE_OPS * sizeof(struct pl_model_value)
+};
+
+union state {
+	struct pl_model_state s;
+	char bytes[STATE];
+};
 
 struct search {
 	struct task t[ORACLE_OPS];
@@ -21,12 +29,12 @@ struct search {
 	const struct pl_reference *model;
 	struct dead_end {
 		uint32_t done;
-		struct pl_model_state s;
+		union state s;
 	} seen[SEEN];
 	int nseen;
 };
 
-static bool known(struct search *x, uint32_t done, const struct pl_model_state *s)
+static bool known(struct search *x, uint32_t done, const union state *s)
 {
 	for (int i = 0; i < x->nseen; i++)
 		if (x->seen[i].done == done && !memcmp(&x->seen[i].s, s, sizeof *s))
@@ -59,20 +67,19 @@ static bool may_follow(const struct search *x, uint32_t done, int i)
 	return true;
 }
 
-static bool search(struct search *x, uint32_t done, const struct pl_model_state *s)
+static bool search(struct search *x, uint32_t done, const union state *s)
 {
-	if (finished(x, done, s))
+	if (finished(x, done, &s->s))
 		return true;
 	if (known(x, done, s))
 		return false;
 	for (int i = 0; i < x->n; i++) {
-		struct pl_model_state next = *s;
+		union state next = *s;
 
-		if (!may_follow(x, done, i) || !x->model->step(&next, &x->t[i].op))
+		if (!may_follow(x, done, i) || !x->model->step(&next.s, &x->t[i].op))
 			continue;
-		for (int k = next.n; k < PL_MODEL_VALUES;
-			k++) /* equal states must be equal bytes */
-			next.v[k].value = next.v[k].tag = 0;
+		/* equal states must be equal bytes */
+		memset(next.bytes + pl_model_size(next.s.n), 0, STATE - pl_model_size(next.s.n));
 		if (search(x, done | 1u << i, &next))
 			return true;
 	}
@@ -175,39 +182,17 @@ static uint64_t before(const struct round *b)
 	return 0;
 }
 
-static const struct pl_reference *reference(enum pl_model model)
-{
-	switch (model) {
-	case PL_MODEL_FIFO:
-		return &pl_reference_fifo;
-	case PL_MODEL_DATAGRAM:
-		return &pl_reference_datagram;
-	case PL_MODEL_PRIORITY:
-		return &pl_reference_priority;
-	case PL_MODEL_REGISTER:
-		return &pl_reference_register;
-	case PL_MODEL_COUNTER:
-		return &pl_reference_counter;
-	case PL_MODEL_SUM:
-		return &pl_reference_sum;
-	case PL_MODEL_SIGNAL:
-		return &pl_reference_signal;
-	default:
-		return &pl_reference_lock;
-	}
-}
-
 bool oracle_allows(const struct round *b, bool drained)
 {
 	static struct search x;
 	const struct pl_model_config config = { .capacity = b->head[0].capacity,
 		.robust = b->head[0].caps & PL_ROBUST,
 		.before = before(b) };
-	struct pl_model_state s;
+	union state s = { 0 };
 
 	x.n = x.nseen = 0;
 	x.drained = drained;
-	x.model = reference(b->head[0].model);
+	x.model = pl_reference_of(b->head[0].model);
 	x.counts = b->head[0].model == PL_MODEL_COUNTER || b->head[0].model == PL_MODEL_SUM;
 	for (int i = 0; i < b->nactors; i++)
 		add_actor(&x, b, i);
@@ -218,7 +203,7 @@ bool oracle_allows(const struct round *b, bool drained)
 			if (a->ret < t->inv || (k < i && a->op.actor == t->op.actor))
 				x.t[i].before |= 1u << k;
 		}
-	x.model->init(&s, &config);
+	x.model->init(&s.s, &config);
 	return search(&x, 0, &s);
 }
 

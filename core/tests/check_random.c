@@ -12,7 +12,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-enum { ROUNDS = 10000 };
+enum { ROUNDS = 10000, MOST = 24 }; /* values in a queue */
 
 /* ---- a world that does it right ---- */
 
@@ -22,7 +22,10 @@ struct world {
 	struct round *b;
 	struct dice *d;
 	const struct pl_reference *model;
-	struct pl_model_state s;
+	union {
+		struct pl_model_state s;
+		char room[sizeof(struct pl_model_state) + MOST * sizeof(struct pl_model_value)];
+	};
 	enum phase phase[B_ACTORS];
 	struct pl_model_op op[B_ACTORS];
 	struct pl_rec *rec[B_ACTORS];
@@ -210,9 +213,7 @@ static struct round *make(struct dice *d, enum pl_model model, bool deaths, bool
 	struct world w = { .d = d, .t = 1 };
 	struct pl_model_config config = { .robust = chance(d, 75) };
 
-	w.model = model == PL_MODEL_FIFO       ? &pl_reference_fifo
-		  : model == PL_MODEL_PRIORITY ? &pl_reference_priority
-					       : &pl_reference_lock;
+	w.model = pl_reference_of(model);
 	w.b = b_new(model, roll(d, 2, 4));
 	for (int i = 0; i <= w.b->nactors; i++)
 		w.b->head[i].caps = config.robust ? PL_ROBUST : 0;
