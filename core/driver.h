@@ -111,6 +111,9 @@ enum pl_how {
 	PL_CLOSES = 1 << 7,   /* ends the use of args->fd */
 	PL_MONO = 1 << 8,     /* args->deadline is on CLOCK_MONOTONIC instead */
 	PL_RELATIVE = 1 << 9, /* args->deadline is a time from now */
+	PL_NEUTRAL =
+		1 << 10, /* NONE that leaves what the model is about as it is: rounds with it in
+				 their plan are judged, those with any other NONE are not */
 };
 
 enum pl_arg_kind {

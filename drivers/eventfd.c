@@ -133,7 +133,7 @@ static const struct pl_op ops[] = {
 	{ "write_kill", op_write_kill, PL_NONE, PL_BLOCKS,
 		{ { "whom", 0, 63, .kind = PL_ACTOR } } },
 	{ "edges", op_edges, PL_NONE, PL_BLOCKS, { { "writes", 0, INT32_MAX } }, { "edges" } },
-	{ "eventfd", op_eventfd, PL_NONE, PL_NEWFD, { { "flags", 0, INT32_MAX } } },
+	{ "eventfd", op_eventfd, PL_NONE, PL_NEWFD | PL_NEUTRAL, { { "flags", 0, INT32_MAX } } },
 	{ 0 },
 };
 

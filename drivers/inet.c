@@ -422,7 +422,7 @@ static const struct pl_op ops[] = {
 	{ "getsockname", op_getsockname, PL_OBSERVE, 0, .out = { "port" } },
 	{ "sockatmark", op_sockatmark, PL_OBSERVE, 0 },
 	{ "shutdown", op_shutdown, PL_NONE, 0, { { "how", 0, INT32_MAX } } },
-	{ "socket", op_socket, PL_NONE, PL_NEWFD, { FLAGS } },
+	{ "socket", op_socket, PL_NONE, PL_NEWFD | PL_NEUTRAL, { FLAGS } },
 	{ "bind", op_bind, PL_NONE, 0, { PORT } },
 	{ "listen", op_listen, PL_NONE, 0, { { "backlog", INT32_MIN, INT32_MAX, .def = 8 } } },
 	{ "connect", op_connect, PL_NONE, PL_BLOCKS, { PORT } },

@@ -158,7 +158,7 @@ static const struct pl_op ops[] = {
 	{ "getattr", op_getattr, PL_OBSERVE, PL_LEVEL, .out = ATTR },
 	{ "setattr", op_setattr, PL_NONE, 0, { { "flags", INT32_MIN, INT32_MAX } }, ATTR },
 	{ "notify", op_notify, PL_NONE, 0, { { "how", 0, 3 }, { "value", INT32_MIN, INT32_MAX } } },
-	{ "open", op_open, PL_NONE, PL_NEWFD,
+	{ "open", op_open, PL_NONE, PL_NEWFD | PL_NEUTRAL,
 		{ { "flags", 0, INT32_MAX, .def = O_RDWR }, { "maxmsg", 0, 1 << 20 },
 			{ "msgsize", 0, 1 << 24 } } },
 	{ "unlink", op_unlink, PL_NONE, 0 },

@@ -58,7 +58,7 @@ static const struct pl_variant variants[] = {
 
 static const struct pl_op ops[] = {
 	PIPE_OPS,
-	{ "pipe", op_pipe, PL_NONE, 0, { { "flags", 0, INT32_MAX, .def = O_CLOEXEC } } },
+	{ "pipe", op_pipe, PL_NONE, PL_NEUTRAL, { { "flags", 0, INT32_MAX, .def = O_CLOEXEC } } },
 	{ "nofile", op_nofile, PL_NONE, 0, { { "n", 3, 1 << 20 } } },
 	{ 0 },
 };

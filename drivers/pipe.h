@@ -72,7 +72,7 @@ static inline long pipe_lseek(struct pl_obj *o, const struct pl_args *a, struct 
 		{ "writev", pipe_writev, PL_PUT, PL_BLOCKS, { SIZE_PUT }, .weight = 1 },           \
 		{ "read", pipe_read, PL_TAKE, PL_BLOCKS | PL_DRAIN, { SIZE_TAKE }, .weight = 1 },  \
 		{ "fionread", pipe_fionread, PL_OBSERVE, PL_LEVEL, .out = { "bytes" } },           \
-		{ "setsize", pipe_setsize, PL_NONE, 0,                                             \
+		{ "setsize", pipe_setsize, PL_NONE, PL_NEUTRAL,                                    \
 			{ { "bytes", 0, INT32_MAX, .def = 4096 } } },                              \
 		{ "getsize", pipe_getsize, PL_OBSERVE, 0 },                                        \
 	{                                                                                          \

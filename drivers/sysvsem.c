@@ -210,6 +210,14 @@ static long op_swing(struct pl_obj *o, const struct pl_args *a, struct pl_result
 	return 0;
 }
 
+/* Two steps that leave everything as it was. */
+static long op_pulse(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	unsigned short num = (unsigned short)a->v[0];
+
+	return semop(a->fd, (struct sembuf[]){ { num, 1, 0 }, { num, -1, 0 } }, 2);
+}
+
 /* How often semaphores 0 and 1 together held something else than `sum`. */
 static long op_watch(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
@@ -359,21 +367,23 @@ static const struct pl_op ops[] = {
 	{ "semtimedop2", op_semtimedop2, PL_NONE, PL_TIMED | PL_RELATIVE,
 		{ NUM, { "add", INT16_MIN, INT16_MAX }, { "num2", 0, UINT16_MAX },
 			{ "add2", INT16_MIN, INT16_MAX } } },
+	{ "pulse", op_pulse, PL_NONE, PL_NEUTRAL, { NUM } },
 	{ "semop_many", op_semop_many, PL_NONE, 0,
 		{ { "steps", 0, OPS_MAX }, { "add", INT16_MIN, INT16_MAX } } },
 	{ "swing", op_swing, PL_NONE, 0, { { "turns", 0, INT32_MAX } } },
-	{ "watch", op_watch, PL_NONE, 0, { { "turns", 0, INT32_MAX }, { "sum", 0, UINT16_MAX } },
-		{ "parts" } },
+	{ "watch", op_watch, PL_NONE, PL_NEUTRAL,
+		{ { "turns", 0, INT32_MAX }, { "sum", 0, UINT16_MAX } }, { "parts" } },
 	{ "child", op_child, PL_NONE, 0 },
 	{ "post_kill", op_post_kill, PL_NONE, 0, { { "whom", 0, 63, .kind = PL_ACTOR } } },
-	{ "getall", op_getall, PL_NONE, 0, .out = { "a", "b", "c", "d", "e", "f" } },
+	{ "getall", op_getall, PL_NONE, PL_NEUTRAL, .out = { "a", "b", "c", "d", "e", "f" } },
 	{ "setval", op_setval, PL_NONE, 0, { NUM, { "value", INT32_MIN, INT32_MAX } } },
 	{ "setall", op_setall, PL_NONE, 0,
 		{ { "a", 0, UINT16_MAX }, { "b", 0, UINT16_MAX }, { "c", 0, UINT16_MAX },
 			{ "d", 0, UINT16_MAX }, { "e", 0, UINT16_MAX },
 			{ "rest", 0, UINT16_MAX } } },
-	{ "counts", op_counts, PL_NONE, 0, { NUM }, { "ncnt", "zcnt", "pid", "me" } },
-	{ "stat", op_stat, PL_NONE, 0, .out = { "nsems", "otime", "ctime", "mode", "now", "own" } },
+	{ "counts", op_counts, PL_NONE, PL_NEUTRAL, { NUM }, { "ncnt", "zcnt", "pid", "me" } },
+	{ "stat", op_stat, PL_NONE, PL_NEUTRAL,
+		.out = { "nsems", "otime", "ctime", "mode", "now", "own" } },
 	{ "set", op_set, PL_NONE, 0, { { "mode", 0, 0777 } } },
 	{ "rmid", op_rmid, PL_NONE, 0 },
 	{ "semget", op_semget, PL_NONE, 0,

@@ -176,9 +176,10 @@ static const struct pl_op ops[] = {
 	{ "shmdt", op_shmdt, PL_NONE, 0, { { "again", 0, 1 } } },
 	{ "shmget", op_shmget, PL_NONE, PL_NEWFD,
 		{ { "size", 0, INT64_MAX }, { "flags", 0, INT32_MAX }, { "private", 0, 1 } } },
-	{ "stat", op_stat, PL_NONE, 0, .out = { "size", "nattch", "mode", "cpid", "lpid", "own" } },
+	{ "stat", op_stat, PL_NONE, PL_NEUTRAL,
+		.out = { "size", "nattch", "mode", "cpid", "lpid", "own" } },
 	{ "nattch_in_child", op_nattch_in_child, PL_NONE, 0, .out = { "nattch" } },
-	{ "times", op_times, PL_NONE, 0, .out = { "atime", "dtime", "ctime", "now" } },
+	{ "times", op_times, PL_NONE, PL_NEUTRAL, .out = { "atime", "dtime", "ctime", "now" } },
 	{ "set", op_set, PL_NONE, 0, { { "mode", 0, 0777 } } },
 	{ "shmctl", op_shmctl, PL_NONE, 0, { { "cmd", 0, INT32_MAX }, { "nobody", 0, 1 } } },
 	{ 0 },
@@ -186,5 +187,4 @@ static const struct pl_op ops[] = {
 
 PL_DRIVER(sysvshm, "System V shared memory", variants, ops, .open = seg_open, .close = seg_close,
 	.unlink = seg_unlink, .ids = 1, .probe = seg_probe, .limit = seg_limit,
-	.open_args = { { "size", 0, INT32_MAX, .def = 4096 } },
-	.needs = { { "shm_segments", 1 } })
+	.open_args = { { "size", 0, INT32_MAX, .def = 4096 } }, .needs = { { "shm_segments", 1 } })

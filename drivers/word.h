@@ -162,7 +162,7 @@ static inline long word_fork(struct pl_obj *o, const struct pl_args *a, struct p
 			{ "value" } },                                                             \
 		{ "atomic_fetch_add", word_add, PL_NONE, PL_USER,                                  \
 			{ WORD_AT, { "n", INT64_MIN, INT64_MAX, .def = 1 } }, { "value" } },       \
-		{ "scan", word_scan, PL_NONE, PL_USER,                                             \
+		{ "scan", word_scan, PL_NONE, PL_USER | PL_NEUTRAL,                                \
 			{ { "at", 0, INT32_MAX }, { "len", 0, INT32_MAX } }, { "nonzero" } },      \
 		{ "mprotect", word_mprotect, PL_NONE, 0,                                           \
 			{ { "at", 0, INT32_MAX }, { "len", 0, INT32_MAX }, { "prot", 0, 7 } } },   \

@@ -120,7 +120,9 @@ void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, stru
 			pl_unknown(&c, "MODEL", "the history's model is not known here");
 		if (c.control->head->flags & PL_HIST_BEYOND)
 			pl_unknown(&c, "PLAN",
-				"the plan gives an operation an argument beyond what rounds draw");
+				"the plan asks for more than the model is about: an argument "
+				"beyond what rounds draw, or an operation that may change the "
+				"object outside of it");
 		if (ret->outcome != PL_VIOLATED && !c.broken && !c.nomem && !unjudged)
 			pl_check_liveness(&c);
 		if (!c.broken && !c.nomem)

@@ -129,7 +129,7 @@ enum pl_hist_flag {
 				     the state letter */
 	PL_HIST_HALF = 1 << 4,	  /* the other half was kept by another driver: only together can
 				   they be judged (plumb-check --join) */
-	PL_HIST_BEYOND = 1 << 5,  /* the plan gives operations arguments that no model is about */
+	PL_HIST_BEYOND = 1 << 5, /* the plan has operations, or arguments, that no model is about */
 	PL_HIST_ENDED = 1 << 3, /* control's file only: every actor was parked or dead at the end */
 };
 

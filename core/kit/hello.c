@@ -42,6 +42,8 @@ static json_t *op_json(const struct pl_op *op)
 		(void)json_object_set_new(o, "tag", json_string(op->arg[i].name));
 	if (op->out[0])
 		(void)json_object_set_new(o, "out", names(op->out, PL_OUT_MAX));
+	if (op->how & PL_NEUTRAL)
+		(void)json_object_set_new(o, "neutral", json_true());
 	if (op->how & PL_NEWFD)
 		(void)json_object_set_new(o, "newfd", json_true());
 	return o;

@@ -111,7 +111,7 @@ struct pl_shared {
 	uint32_t owner; /* of what is PL_OWNED: the one that takes; PL_ACTORS_MAX: nobody */
 	int64_t start_at;
 	uint32_t model, caps, checked, sched, saved;
-	uint32_t beyond; /* the plan gives arguments that no model is about */
+	uint32_t beyond; /* the plan has operations, or arguments, that no model is about */
 	uint32_t half;	 /* what is put here is taken elsewhere, or the other way round */
 	struct pl_verdict verdict;
 	struct pl_slot slot[PL_ACTORS_MAX];

@@ -138,6 +138,14 @@ static int read_draw(json_t *j, struct pl_draw *ret)
 	return ret->lo <= ret->hi ? 0 : -EINVAL;
 }
 
+/* What has no role is not in the model, but may have changed what the model is about: a counter set, an
+ * object removed, a socket shut down. */
+static bool meddles(unsigned op)
+{
+	return c->shared->model != PL_MODEL_NONE && c->ops[op].role == PL_NONE &&
+	       !(c->ops[op].how & PL_NEUTRAL);
+}
+
 static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
 {
 	json_t *list = json_object_get(group, "do"), *j;
@@ -161,6 +169,7 @@ static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
 				       PL_DO_MAX),
 			       -EINVAL;
 		add_op(p, i, 1);
+		c->shared->beyond |= meddles(i);
 	}
 	return p->ndo ? 0 : ((void)snprintf(why, size, "plan: 'do' is empty"), -EINVAL);
 }

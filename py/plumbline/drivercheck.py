@@ -258,6 +258,21 @@ def _until_blocked(s: Session, actor: int, waiting: int) -> None:
         looks += st.get("rung") == "none" and me.get("is") == "running"
 
 
+@check("plan")
+def _plan(make: Make) -> None:
+    """a round with an operation that has no role, and that hello does not call neutral, is no finding"""
+    with make() as s:
+        on, actors = s.object()
+        ops = s.hello["ops"].items()
+        fine = {"unknown", "held"} if s.hello["variants"][0]["model"] == "none" else {"unknown"}
+        for f in [f for f, o in ops if o["role"] == "none" and not (o.get("neutral") or o["blocks"])]:
+            plan = {"actors": [{"ids": actors[:1], "do": [f], "ops": 1}]}
+            if r := s.reply(s.send("run", on=on, rounds=1, plan=plan)).get("ok"):
+                verdict = r.get("verdict")
+                return expect(verdict in fine, f"a round with {f}, which no checker knows, is {verdict}")
+        raise Skipped("there are no rounds, or every operation without a role is neutral")
+
+
 @check("stop")
 def _stop(make: Make) -> None:
     """stop is answered with `leaked`, then bye, then exit status 0, and nothing after bye"""
