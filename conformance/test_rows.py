@@ -3,7 +3,7 @@
 import pytest
 
 from suite.outcome import NotHere
-from suite.subject import OBJECT, said
+from suite.subject import OBJECT, said, within_limits
 
 
 @pytest.mark.clause()
@@ -19,6 +19,7 @@ def test_row(d, row):
         r = step(f, args)
         if r.errno == "ENOSYS":
             raise NotHere(f"{f} {args} is not there to set this up with: ENOSYS")
+        within_limits(f"{f} {args}", r)
         assert r.ret >= 0, f"{f} {args} gave {said(r)}: it is set-up and must succeed"
     judge(row.do[-1], step(*row.do[-1]), row.expect)
     for call in row.then:
@@ -28,6 +29,8 @@ def test_row(d, row):
 def judge(call, r, want):
     """`want`: an errno's name, a return value, or named results (and then no error)."""
     what = f"{call[0]} {call[1] or ''}".strip()
+    if r.errno != want:
+        within_limits(what, r)
     if isinstance(want, str):
         assert r.errno == want, f"{what} gave {said(r)} instead of {want}"
     elif isinstance(want, int):

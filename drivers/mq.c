@@ -113,7 +113,9 @@ static long op_unlink(struct pl_obj *o, const struct pl_args *a, struct pl_resul
 
 static const char *mq_limit(int err)
 {
-	return err == ENOSPC ? "fs.mqueue.queues_max" : err == EMFILE ? "RLIMIT_MSGQUEUE" : NULL;
+	return err == ENOSPC   ? "fs.mqueue.queues_max"
+	       : err == EMFILE ? "RLIMIT_MSGQUEUE, RLIMIT_NOFILE"
+			       : NULL;
 }
 
 static const char *mq_probe(int variant)

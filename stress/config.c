@@ -218,6 +218,12 @@ static int set_dry(struct config *c, const char *s)
 	return 0;
 }
 
+static int set_fit(struct config *c, const char *s)
+{
+	c->fit = true;
+	return 0;
+}
+
 static int set_list(struct config *c, const char *s)
 {
 	c->list = true;
@@ -256,6 +262,8 @@ static const struct {
 	{ "--only", "N", "of the whole mix run instance N alone, with its own seed", set_only },
 	{ "--events-max", "16384", "KiB of events.jsonl, beyond which old ticks go",
 		set_events_max },
+	{ "--fit", NULL, "run less where a limit does not allow all; say what is skipped",
+		set_fit },
 	{ "--dry-run", NULL, "show the plan and the budget of limits", set_dry },
 	{ "--json", NULL, "events as JSON Lines on stdout", set_json },
 	{ "--list", NULL, "drivers and variants, and what is not supported here", set_list },

@@ -103,7 +103,9 @@ struct mix {
 	unsigned n;
 	char *path; /* the driver's binary */
 	bool supported;
-	char why[200]; /* not supported: why */
+	unsigned
+		over; /* of n: the last ones, which a limit leaves no room for; never without --fit */
+	char why[200]; /* not supported, or no room: why */
 	struct needs needs;
 	struct tally tally;
 	struct detail detail;
@@ -129,7 +131,7 @@ struct config {
 	struct fault fault[FAULTS_MAX];
 	int nfault;
 	int64_t events_max; /* bytes of events.jsonl */
-	bool json, dry_run, list, help;
+	bool json, dry_run, fit, list, help;
 };
 
 enum op {
@@ -171,6 +173,7 @@ struct driver {
 	enum state state;
 	enum fate fate;
 	enum rung rung;
+	bool barred;   /* not to be started: not supported, or no room */
 	char why[256]; /* skipped or broken: why */
 
 	pid_t pid;
@@ -358,7 +361,9 @@ void report_violation(struct driver *d, const json_t *event);
 void report_hang(struct driver *d, json_t *o, bool violated); /* the object is taken over */
 char *report_command(const struct engine *e, int only);
 
-/* limits.c. 0; EXIT_BROKEN after one line that names limit, value and need. */
+/* limits.c. What needs it is raised; with --fit drivers are given up until the rest has room. */
+void limits_fit(struct engine *e);
+/* 0; EXIT_BROKEN after one line that names limit, value and need. */
 int limits_check(struct engine *e, bool show);
 
 /* folder.c */

@@ -18,18 +18,33 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { ENGINE_FDS = 48, DRIVER_FDS = 3, PROCESS_KIB = 160, SPARE_PROCESSES = 16 };
+enum { ROWS = 20, ENGINE_FDS = 48, DRIVER_FDS = 3, PROCESS_KIB = 160, SPARE_PROCESSES = 16 };
 enum { CAP_SYS_ADMIN_ = 21, CAP_SYS_RESOURCE_ = 24 };
 
-struct row {
-	const char *name, *lift;  /* the limit; what raises it */
-	int64_t have, used, need; /* have: INT64_MAX without bound, -1 unknown */
-	bool soft;		  /* beyond it things work otherwise, not worse: a warning */
+/* What is needed of each kind; a row of the budget names one of them. */
+enum kind {
+	FDS,
+	PROCESSES,
+	QUEUES,
+	MQUEUE_BYTES,
+	PIPE_PAGES,
+	SYSV_QUEUES,
+	SYSV_ARRAYS,
+	SHM_SEGMENTS,
+	SHM_BYTES,
+	MEMORY_KIB,
+	KINDS
 };
 
 struct want {
-	int64_t drivers, processes, queues, mqueue_bytes, pipe_pages;
-	int64_t sysv_queues, sysv_arrays, shm_segments, shm_bytes;
+	int64_t of[KINDS];
+};
+
+struct row {
+	const char *name, *lift; /* the limit; what raises it */
+	int64_t have, used;	 /* have: INT64_MAX without bound, -1 unknown */
+	enum kind kind;
+	bool soft; /* beyond it things work otherwise, not worse: a warning */
 };
 
 static bool capable(int cap)
@@ -70,26 +85,43 @@ static int64_t max64(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
+/* What one driver costs. */
+static struct want cost(const struct engine *e, const struct mix *m)
+{
+	int64_t processes = max64(1 + e->cfg.actors, m->needs.processes);
+
+	return (struct want){ .of = {
+				      [FDS] = DRIVER_FDS,
+				      [PROCESSES] = processes,
+				      [QUEUES] = m->needs.queues,
+				      [MQUEUE_BYTES] = m->needs.mqueue_bytes,
+				      [PIPE_PAGES] = m->needs.pipe_pages,
+				      [SYSV_QUEUES] = m->needs.sysv_queues,
+				      [SYSV_ARRAYS] = m->needs.sysv_arrays,
+				      [SHM_SEGMENTS] = m->needs.shm_segments,
+				      [SHM_BYTES] = m->needs.shm_bytes,
+				      [MEMORY_KIB] = processes * PROCESS_KIB,
+			      } };
+}
+
 static struct want want_of(const struct engine *e)
 {
-	struct want w = { .processes = SPARE_PROCESSES };
+	struct want w = { .of = { [FDS] = ENGINE_FDS, [PROCESSES] = SPARE_PROCESSES } };
+	int64_t drivers = 0, judges;
 
 	for (unsigned i = 0; i < e->cfg.nmix; i++) {
 		const struct mix *m = &e->cfg.mix[i];
-		int64_t n = !m->supported ? 0 : e->cfg.only >= 0 ? 1 : m->n;
+		int64_t n = !m->supported ? 0 : e->cfg.only >= 0 ? 1 : m->n - m->over;
+		struct want one = cost(e, m);
 
-		w.drivers += n;
-		w.processes += n * max64(1 + e->cfg.actors, m->needs.processes);
-		w.queues += n * m->needs.queues;
-		w.mqueue_bytes += n * m->needs.mqueue_bytes;
-		w.pipe_pages += n * m->needs.pipe_pages;
-		w.sysv_queues += n * m->needs.sysv_queues;
-		w.sysv_arrays += n * m->needs.sysv_arrays;
-		w.shm_segments += n * m->needs.shm_segments;
-		w.shm_bytes += n * m->needs.shm_bytes;
+		drivers += n;
+		for (int k = 0; k < KINDS; k++)
+			w.of[k] += n * one.of[k];
 	}
 	/* each driver in a run forks a judge */
-	w.processes += e->cfg.lanes && e->cfg.lanes < w.drivers ? e->cfg.lanes : w.drivers;
+	judges = e->cfg.lanes && e->cfg.lanes < drivers ? e->cfg.lanes : drivers;
+	w.of[PROCESSES] += judges;
+	w.of[MEMORY_KIB] += (SPARE_PROCESSES + judges) * PROCESS_KIB;
 	return w;
 }
 
@@ -235,13 +267,13 @@ static int64_t shm_free(void)
  */
 static void private_ipc(struct engine *e, const struct want *w)
 {
-	int64_t queues = w->queues;
+	int64_t queues = w->of[QUEUES];
 	static const char path[] = "/proc/sys/fs/mqueue/queues_max";
 	char text[32];
 	int fd, n;
 
-	if (!(queues || w->sysv_queues || w->sysv_arrays || w->shm_segments) || e->cfg.ntarget ||
-		unshare(CLONE_NEWIPC) < 0)
+	if (!(queues || w->of[SYSV_QUEUES] || w->of[SYSV_ARRAYS] || w->of[SHM_SEGMENTS]) ||
+		e->cfg.ntarget || unshare(CLONE_NEWIPC) < 0)
 		return;
 	e->private_ipc = true;
 	if (!queues || proc_number(path) >= queues + 8)
@@ -254,52 +286,51 @@ static void private_ipc(struct engine *e, const struct want *w)
 	}
 }
 
-static size_t fill(struct row *r, const struct want *w, const struct engine *e)
+static size_t fill(struct row *r, const struct engine *e)
 {
 	bool admin = capable(CAP_SYS_ADMIN_) || capable(CAP_SYS_RESOURCE_);
 	int64_t pids, pids_used, any = INT64_MAX;
+	int64_t tasks = all_tasks(), hard = proc_number("/proc/sys/fs/pipe-user-pages-hard"),
+		soft = proc_number("/proc/sys/fs/pipe-user-pages-soft");
 	size_t n = 0;
 
 	cgroup_pids(&pids, &pids_used);
-	r[n++] = (struct row){ "RLIMIT_NOFILE", "ulimit -n", rlimit(RLIMIT_NOFILE), 0,
-		ENGINE_FDS + DRIVER_FDS * w->drivers };
+	r[n++] = (struct row){ "RLIMIT_NOFILE", "ulimit -n", rlimit(RLIMIT_NOFILE), 0, FDS };
 	/* the kernel asks for the real uid 0 or either capability */
 	r[n++] = (struct row){ "RLIMIT_NPROC", "ulimit -u",
-		getuid() == 0 || admin ? any : rlimit(RLIMIT_NPROC), my_tasks(), w->processes };
+		getuid() == 0 || admin ? any : rlimit(RLIMIT_NPROC), my_tasks(), PROCESSES };
 	r[n++] = (struct row){ "kernel.pid_max", "sysctl", proc_number("/proc/sys/kernel/pid_max"),
-		all_tasks(), w->processes };
+		tasks, PROCESSES };
 	r[n++] = (struct row){ "kernel.threads-max", "sysctl",
-		proc_number("/proc/sys/kernel/threads-max"), all_tasks(), w->processes };
-	r[n++] = (struct row){ "pids.max", "the cgroup", pids, pids_used, w->processes };
+		proc_number("/proc/sys/kernel/threads-max"), tasks, PROCESSES };
+	r[n++] = (struct row){ "pids.max", "the cgroup", pids, pids_used, PROCESSES };
 	r[n++] = (struct row){ "fs.mqueue.queues_max", "sysctl",
 		proc_number("/proc/sys/fs/mqueue/queues_max"), e->private_ipc ? 0 : queues_now(),
-		w->queues };
+		QUEUES };
 	r[n++] = (struct row){ "RLIMIT_MSGQUEUE", "ulimit -q",
-		capable(CAP_SYS_RESOURCE_) ? any : rlimit(RLIMIT_MSGQUEUE), 0, w->mqueue_bytes };
-	r[n++] = (struct row){ "fs.pipe-user-pages-hard", "sysctl",
-		admin || proc_number("/proc/sys/fs/pipe-user-pages-hard") == 0
-			? any
-			: proc_number("/proc/sys/fs/pipe-user-pages-hard"),
-		0, w->pipe_pages };
-	r[n++] = (struct row){ "fs.pipe-user-pages-soft", "sysctl",
-		admin || proc_number("/proc/sys/fs/pipe-user-pages-soft") == 0
-			? any
-			: proc_number("/proc/sys/fs/pipe-user-pages-soft"),
-		0, w->pipe_pages, true };
+		capable(CAP_SYS_RESOURCE_) ? any : rlimit(RLIMIT_MSGQUEUE), 0, MQUEUE_BYTES };
+	r[n++] = (struct row){ "fs.pipe-user-pages-hard", "sysctl", admin || !hard ? any : hard, 0,
+		PIPE_PAGES };
+	r[n++] = (struct row){ "fs.pipe-user-pages-soft", "sysctl", admin || !soft ? any : soft, 0,
+		PIPE_PAGES, true };
 	r[n++] = (struct row){ "kernel.msgmni", "sysctl", proc_number("/proc/sys/kernel/msgmni"),
-		e->private_ipc ? 0 : sysv_now("msg"), w->sysv_queues };
+		e->private_ipc ? 0 : sysv_now("msg"), SYSV_QUEUES };
 	r[n++] = (struct row){ "kernel.sem (SEMMNI)", "sysctl", semmni(),
-		e->private_ipc ? 0 : sysv_now("sem"), w->sysv_arrays };
+		e->private_ipc ? 0 : sysv_now("sem"), SYSV_ARRAYS };
 	r[n++] = (struct row){ "kernel.shmmni", "sysctl", proc_number("/proc/sys/kernel/shmmni"),
-		e->private_ipc ? 0 : sysv_now("shm"), w->shm_segments };
+		e->private_ipc ? 0 : sysv_now("shm"), SHM_SEGMENTS };
 	r[n++] = (struct row){ "free in /dev/shm", "mount -o remount,size=", shm_free(), 0,
-		w->shm_bytes };
-	r[n++] = (struct row){ "MemAvailable (KiB)", "memory", mem_available_kib(), 0,
-		w->processes * PROCESS_KIB };
+		SHM_BYTES };
+	r[n++] = (struct row){ "MemAvailable (KiB)", "memory", mem_available_kib(), 0, MEMORY_KIB };
 	return n;
 }
 
-static void show_row(const struct row *r, bool short_of)
+static bool short_of(const struct row *r, const struct want *w)
+{
+	return r->have >= 0 && w->of[r->kind] > 0 && r->used + w->of[r->kind] > r->have;
+}
+
+static void show_row(const struct row *r, const struct want *w)
 {
 	char have[32];
 
@@ -308,50 +339,87 @@ static void show_row(const struct row *r, bool short_of)
 		r->have < 0	       ? "unknown"
 		: r->have == INT64_MAX ? "no limit"
 				       : have,
-		(long long)r->used, (long long)r->need,
-		!short_of ? "ok"
-		: r->soft ? "beyond: pipes get smaller"
-			  : "TOO SMALL");
+		(long long)r->used, (long long)w->of[r->kind],
+		!short_of(r, w) ? "ok"
+		: r->soft	? "beyond: pipes get smaller"
+				: "TOO SMALL");
 }
 
-int limits_check(struct engine *e, bool show)
+/* One driver less of what there is most of, among those that need what is short. It keeps its
+ * number and is skipped. */
+static bool give_up_one(struct engine *e, const struct row *r)
+{
+	struct mix *most = NULL;
+
+	for (unsigned i = 0; i < e->cfg.nmix; i++) {
+		struct mix *m = &e->cfg.mix[i];
+
+		if (m->supported && m->n > m->over && cost(e, m).of[r->kind] > 0 &&
+			(!most || m->n - m->over >= most->n - most->over))
+			most = m;
+	}
+	if (!most)
+		return false;
+	most->over++;
+	(void)snprintf(most->why, sizeof most->why,
+		"limit %s: it is %lld with %lld in use: raise it (%s) for more drivers", r->name,
+		(long long)r->have, (long long)r->used, r->lift);
+	return true;
+}
+
+void limits_fit(struct engine *e)
 {
 	struct want w = want_of(e);
-	struct row row[20];
+	struct row row[ROWS];
 	size_t n;
-	int r = 0;
 
 	raise_soft(RLIMIT_NOFILE);
 	raise_soft(RLIMIT_NPROC);
 	raise_soft(RLIMIT_MSGQUEUE);
 	private_ipc(e, &w);
-	n = fill(row, &w, e);
+	n = e->cfg.fit ? fill(row, e) : 0;
+	for (size_t i = 0; i < n; i++) {
+		w = want_of(e);
+
+		while (!row[i].soft && short_of(&row[i], &w) && give_up_one(e, &row[i]))
+			w = want_of(e);
+	}
+}
+
+/* How a run ends that does not fit; what is only worse is told. */
+static int refuse(struct engine *e, const struct row *r, const struct want *w)
+{
+	if (r->soft) {
+		human_note(e, "warning: %s is %lld, this run uses %lld: some pipes will be smaller",
+			r->name, (long long)r->have, (long long)w->of[r->kind]);
+		return 0;
+	}
+	(void)fprintf(stderr,
+		"plumb-stress: %s is %lld with %lld in use, this run needs %lld more: raise it "
+		"(%s), run less, or say --fit\n",
+		r->name, (long long)r->have, (long long)r->used, (long long)w->of[r->kind],
+		r->lift);
+	return EXIT_BROKEN;
+}
+
+int limits_check(struct engine *e, bool show)
+{
+	struct want w = want_of(e);
+	struct row row[ROWS];
+	size_t n = fill(row, e);
+	int r = 0;
+
 	if (show)
 		(void)printf("%-26s %12s %12s %12s\n", "limit", "value", "in use", "needed");
 	for (size_t i = 0; i < n; i++) {
-		bool short_of = row[i].have >= 0 && row[i].need > 0 &&
-				row[i].used + row[i].need > row[i].have;
-
 		if (show)
-			show_row(&row[i], short_of);
-		if (!short_of || (r && !show))
+			show_row(&row[i], &w);
+		if (!short_of(&row[i], &w))
 			continue;
-		if (row[i].soft) {
-			if (!show)
-				human_note(e,
-					"warning: %s is %lld, this run uses %lld: some pipes will "
-					"be smaller",
-					row[i].name, (long long)row[i].have,
-					(long long)row[i].need);
-			continue;
-		}
-		r = EXIT_BROKEN;
-		if (!show)
-			(void)fprintf(stderr,
-				"plumb-stress: %s is %lld with %lld in use, this run needs %lld "
-				"more: raise it (%s) or run less\n",
-				row[i].name, (long long)row[i].have, (long long)row[i].used,
-				(long long)row[i].need, row[i].lift);
+		if (show)
+			r = row[i].soft ? r : EXIT_BROKEN;
+		else if (!r)
+			r = refuse(e, &row[i], &w);
 	}
 	return r;
 }

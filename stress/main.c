@@ -120,8 +120,12 @@ static void show_plan(const struct engine *e)
 	for (unsigned i = 0; i < e->cfg.nmix; i++) {
 		const struct mix *m = &e->cfg.mix[i];
 
-		(void)printf("%-24s %6u drivers of %d actors%s%s\n", mix_name(m, name), m->n,
-			e->cfg.actors, m->supported ? "" : ", skipped: ", m->why);
+		(void)printf("%-24s %6u drivers of %d actors%s%s\n", mix_name(m, name),
+			m->n - m->over, e->cfg.actors,
+			!m->supported ? ", skipped: "
+			: m->over     ? ", some skipped: "
+				      : "",
+			m->why);
 	}
 	if (e->cfg.lanes)
 		(void)printf("%d at once for %.3g s, seed 0x%llx\n\n", e->cfg.lanes,
@@ -171,6 +175,7 @@ int main(int argc, char **argv)
 	if (r)
 		return r;
 	if (e.cfg.dry_run) {
+		limits_fit(&e);
 		show_plan(&e);
 		return limits_check(&e, true);
 	}
@@ -178,6 +183,7 @@ int main(int argc, char **argv)
 	 * limits */
 	if (folder_parent(&e.cfg, parent, sizeof parent) == 0)
 		sweep_dead(&e, parent);
+	limits_fit(&e);
 	r = limits_check(&e, false);
 	if (r == 0)
 		r = folder_open(&e);

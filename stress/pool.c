@@ -60,7 +60,10 @@ int pool_start(struct engine *e)
 		struct mix *m = &e->cfg.mix[i];
 
 		for (unsigned k = 0; k < m->n; k++, inst++)
-			e->drv[inst] = (struct driver){ .e = e, .mix = m, .inst = inst };
+			e->drv[inst] = (struct driver){ .e = e,
+				.mix = m,
+				.inst = inst,
+				.barred = !m->supported || k >= m->n - m->over };
 	}
 	if (e->cfg.job && gallery_init(e) < 0)
 		return -EINVAL;
@@ -69,7 +72,7 @@ int pool_start(struct engine *e)
 
 		if (e->cfg.only >= 0 && i != (unsigned)e->cfg.only) {
 			count_out(d);
-		} else if (!d->mix->supported) {
+		} else if (d->barred) {
 			d->fate = FATE_SKIPPED;
 			(void)snprintf(d->why, sizeof d->why, "%s", d->mix->why);
 			count_out(d);

@@ -218,8 +218,8 @@ static json_t *per_mech(struct engine *e, double seconds)
 		json_t *o = tally_json(&m->tally, seconds);
 
 		detail_json(&m->detail, o);
-		(void)json_object_set_new(o, "drivers", json_integer(m->n));
-		if (!m->supported)
+		(void)json_object_set_new(o, "drivers", json_integer(m->n - m->over));
+		if (!m->supported || m->over == m->n)
 			(void)json_object_set_new(o, "skipped", json_string(m->why));
 		(void)json_object_set_new(all, mix_name(m, name), o);
 	}

@@ -237,6 +237,8 @@ static json_t *call_ok(const struct pl_op *op, const struct pl_rsp *r)
 
 	if (r->ret < 0)
 		(void)json_object_set_new(o, "errno", json_string(pl_errno_name(r->err)));
+	if (r->ret < 0 && pl_limit_of(c->drv, r->err))
+		(void)json_object_set_new(o, "limit", json_string(pl_limit_of(c->drv, r->err)));
 	add_payload(o, op, r);
 	for (i = 0; i < PL_OUT_MAX && op->out[i]; i++)
 		(void)json_object_set_new(o, op->out[i], json_integer((json_int_t)r->out[i]));

@@ -394,7 +394,8 @@ const char *pl_syscall_name(long nr);
 const char *pl_model_name(enum pl_model m);
 const char *pl_role_name(enum pl_role r);
 json_t *pl_caps_json(uint32_t caps);
-const char *pl_limit_of(int err);
+/* The limit that an error of this driver's means; NULL: it means none. */
+const char *pl_limit_of(const struct pl_driver *d, int err);
 
 /* fdops.c */
 extern const struct pl_op pl_fd_ops[];

@@ -70,7 +70,7 @@ static const struct name caps[] = { { PL_STREAM, "stream" }, { PL_DATAGRAM, "dat
 	{ PL_APART, "apart" }, { PL_PUTONLY, "putonly" }, { 0, NULL } };
 
 static const struct name limits[] = { { EMFILE, "RLIMIT_NOFILE" }, { ENFILE, "fs.file-max" },
-	{ ENOMEM, "memory" }, { EAGAIN, "RLIMIT_NPROC" }, { 0, NULL } };
+	{ ENOMEM, "memory" }, { 0, NULL } };
 
 static const char *find(const struct name *t, long n)
 {
@@ -152,7 +152,9 @@ json_t *pl_caps_json(uint32_t set)
 	return a;
 }
 
-const char *pl_limit_of(int err)
+const char *pl_limit_of(const struct pl_driver *d, int err)
 {
-	return find(limits, err);
+	const char *own = d->limit ? d->limit(err) : NULL;
+
+	return own ? own : find(limits, err);
 }

@@ -202,11 +202,9 @@ static json_t *open_ok(const struct pl_handle *h)
 
 static void open_failed(int64_t id, int err)
 {
-	const char *limit = c->drv->limit ? c->drv->limit(err) : NULL;
+	const char *limit = pl_limit_of(c->drv, err);
 	json_t *more = json_pack("{ssss}", "name", pl_errno_name(err), "call", "open");
 
-	if (!limit)
-		limit = pl_limit_of(err);
 	if (limit)
 		(void)json_object_set_new(more, "limit", json_string(limit));
 	pl_reply_err(id, "os", true, more, "open failed: %s", strerror(err));

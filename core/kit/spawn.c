@@ -331,6 +331,7 @@ void pl_req_actor(int64_t id, json_t *req)
 	enum pl_place place;
 	enum pl_kind kind;
 	unsigned first, i;
+	const char *limit;
 	int r;
 
 	if (!json_object_get(req, "n"))
@@ -354,9 +355,10 @@ void pl_req_actor(int64_t id, json_t *req)
 			return pl_reply_err(id, "usage", true, NULL,
 				"an open descriptor has no name: it cannot reach an actor of kind "
 				"exec");
+		limit = -r == EAGAIN ? "RLIMIT_NPROC" : pl_limit_of(c->drv, -r);
 		return pl_reply_err(id, "os", true,
 			json_pack("{ssssss}", "name", pl_errno_name(-r), "call", "fork", "limit",
-				pl_limit_of(-r) ? pl_limit_of(-r) : "processes"),
+				limit ? limit : "processes"),
 			"cannot start actors: %s", strerror(-r));
 	}
 	for (i = first; i < c->nactors; i++) /* whoever is told their pids may stop them */

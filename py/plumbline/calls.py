@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .client import Driver
 
-_STANDARD = frozenset("ret errno t_inv t_ret dt_ns token sum tag len canceled".split())
+_STANDARD = frozenset("ret errno limit t_inv t_ret dt_ns token sum tag len canceled".split())
 
 
 class DriverError(Exception):
@@ -58,6 +58,7 @@ class Result:
     tag: int | None = None
     len: int | None = None
     canceled: bool = False
+    limit: str | None = None  # that this error can mean: RLIMIT_NOFILE for EMFILE
     out: dict[str, Any] = field(default_factory=dict)  # what only this operation returns
 
     @classmethod

@@ -140,6 +140,7 @@ def _stress_options(p: argparse.ArgumentParser, length: str = "10s") -> None:
     p.add_argument("--fault", metavar="KIND:RATE", action="append", default=[], help="as in kill:5/s; may be repeated")
     p.add_argument("--actors", metavar="N", help="of each driver")
     p.add_argument("--ops", metavar="N", help="of each actor and round")
+    p.add_argument("--fit", action="store_true", help="run less where a limit does not allow all; the rest is skipped")
     p.add_argument("--only", metavar="N", help="run instance N of the mix alone, with its own seed")
     p.add_argument(
         "--on",

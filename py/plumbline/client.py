@@ -14,8 +14,9 @@ Nothing sleeps: waits are on conditions that the reader thread signals.
 """
 from __future__ import annotations
 
-import json
 import contextlib
+import errno
+import json
 import os
 import signal
 import subprocess
@@ -38,6 +39,14 @@ REPLY_S = 10.0  # control answers within 100 ms; a loaded machine gets slack
 GRACE_S = 5.0  # beyond a call's own watchdog
 STOP_S = (2.0, 2.0, 5.0)  # after `stop`, after EOF, after SIGTERM; then SIGKILL
 EVENTS_MAX = 100_000  # a driver with more events than that floods
+
+# what stands in the way of a process and its pipes
+_LIMITS = {
+    errno.EMFILE: "RLIMIT_NOFILE",
+    errno.ENFILE: "fs.file-max",
+    errno.EAGAIN: "RLIMIT_NPROC",
+    errno.ENOMEM: "memory",
+}
 
 
 class Driver:
@@ -86,6 +95,8 @@ class Driver:
         except LinkError as e:
             raise DriverError("crash", e.strerror) from None
         except WireError as e:
+            if limit := _LIMITS.get(e.errno):
+                raise DriverError("os", e.strerror, limit=limit, argv=self.argv) from None
             raise DriverError(
                 "crash",
                 e.strerror,

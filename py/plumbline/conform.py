@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from .target import Target
 from .tether import tied
 
 RESULTS = "results.jsonl"
+_FILES_BASE, _FILES_WORKER = 48, 4  # descriptors that pytest needs, and for each worker more
 _INTERRUPT_S = 20.0  # what pytest gets to tear down after Ctrl-C
 
 
@@ -114,6 +116,17 @@ def run(
     if not interrupted:
         c.trouble = _trouble(status, c.records, folder)
     return c
+
+
+def check_room() -> None:
+    """Trouble where the suites themselves cannot work, whatever the mechanisms do."""
+    need = _FILES_BASE + _FILES_WORKER * (os.cpu_count() or 1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= need:
+        return
+    if hard != resource.RLIM_INFINITY and hard < need:
+        raise Trouble(f"RLIMIT_NOFILE is {hard}, the suites need {need}: raise it (ulimit -n)", EXIT_BROKEN)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
 
 
 def _environment(places: Places, folder: RunFolder, target: Target, chosen: list[str], shard: str) -> dict[str, str]:

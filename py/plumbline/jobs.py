@@ -66,6 +66,7 @@ class Job:
         suites.check_mechanisms(self.args.mechanisms, self.places.need_drivers())
         named = dict.fromkeys(m.split("/")[0] for m in self.args.mechanisms if "/" in m)
         suites.check_variants(self.args.mechanisms, ask(self.places, self.target, list(named)))
+        suites.check_room()
         with self._folder() as self.folder:
             self._conform(self.args.mechanisms)
             return self._finish()
@@ -85,6 +86,7 @@ class Job:
 
     def run(self) -> int:
         known = ask(self.places, self.target, self.places.need_drivers())
+        suites.check_room()
         with self._folder() as self.folder:
             self._doctor(known)
             self._conform([])
@@ -97,7 +99,7 @@ class Job:
                     if v.get("supported") is not False
                 ]
                 self.mix = [f"{variant}={of_each(len(here))}" for variant in here]
-                self.args.seed, self.args.fault = self.seed, ["kill:2/s"]
+                self.args.seed, self.args.fault, self.args.fit = self.seed, ["kill:2/s"], True
                 if self.mix:
                     self._stress(stress.options(self.args))
             return self._finish()

@@ -55,7 +55,7 @@ def options(a: Any) -> list[str]:
         argv += ["--job", a.job]
     for fault in getattr(a, "fault", None) or []:
         argv += ["--fault", fault]
-    return argv
+    return argv + (["--fit"] if getattr(a, "fit", False) else [])
 
 
 def run(

@@ -5,6 +5,7 @@ Needs a build (PLUMBLINE_BUILD); the suites here are two lines that write result
 """
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -65,11 +66,12 @@ def world(tmp_path):
     return root
 
 
-def start(world, *argv, **env):
+def start(world, *argv, nofile=None, **env):
     # the toy suite needs no second worker
     jobs = ["--jobs", "0"] if argv[0] == "conform" else []
     return subprocess.Popen(
         [sys.executable, "-m", "plumbline", *argv, *jobs],
+        preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, nofile)) if nofile else None,
         cwd=world / "cwd",
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -119,6 +121,12 @@ def test_conform_has_one_exit_code_an_outcome(world, outcomes, code, verdict):
     ET.parse(results(world) / "junit.xml")
     last = out.strip().splitlines()[-3:]
     assert last[1].startswith("report") and last[2].startswith("replay"), last
+
+
+def test_the_suites_raise_what_they_need_or_name_it(world):
+    assert run(world, "conform", nofile=(20, 400))[0] == 0
+    code, out, err = run(world, "conform", nofile=(20, 20))
+    assert code == 3 and "RLIMIT_NOFILE is 20" in out + err and "ulimit -n" in out + err
 
 
 def test_expectations_shards_and_junit(world):
@@ -261,6 +269,19 @@ def test_nothing_survives_a_killed_command(world):
     assert (folder / "lock").exists()
     code, out, _ = run(world, "stress", "fake/obey=1", "--for", "200ms")
     assert code == 0 and not (folder / "lock").exists()
+
+
+@needs_fake
+def test_a_driver_that_a_limit_does_not_let_start_names_it():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    below = len(os.listdir("/proc/self/fd")) + 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (below, hard))
+    try:
+        with pytest.raises(DriverError) as e:
+            Driver("fake", drivers=FAKE.parent)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (e.value.kind, e.value.limit) == ("os", "RLIMIT_NOFILE")
 
 
 @needs_engine

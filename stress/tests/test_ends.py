@@ -201,6 +201,17 @@ def test_limits_are_named(open_engine, which, value, text, needs):
     assert limited(open_engine, None, 0, "fake/obey=1").returncode == 0
 
 
+def test_fit_starts_what_has_room_and_skips_the_rest(open_engine):
+    """Drivers keep their numbers: what a replay runs alone is the same one."""
+    p = limited(open_engine, resource.RLIMIT_NOFILE, 64, "fake/obey=8", "fake/lie-numbers=3", "--fit", "--for", "1s")
+    summary = json.loads((open_engine.folder / "run.json").read_text())
+    ran = {name: m["drivers"] for name, m in summary["per_mech"].items()}
+    assert ran == {"fake/obey": 3, "fake/lie-numbers": 2}, p.stdout
+    assert "skipped: 5 of fake/obey: limit RLIMIT_NOFILE: it is 64" in p.stdout, p.stdout
+    assert p.returncode == 1 and {v["instance"] for v in summary["violations"]} == {8, 9}
+    assert "--fit" in summary["replay"]
+
+
 def test_soft_limit_is_raised(engine):
     def lower():
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
