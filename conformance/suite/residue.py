@@ -22,10 +22,10 @@ def queue_exists(name: str) -> bool:
 def processes_of(group: int) -> list[str]:
     """Live or zombie processes of a process group, as "pid state command"."""
     found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            head, _, tail = stat.read_text().rpartition(")")
-        except OSError:
+            head, _, tail = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+        except OSError:  # it is gone: ENOENT, or ESRCH in its very last moment
             continue
         state, _, pgrp = tail.split()[:3]
         if int(pgrp) == group:

@@ -394,7 +394,7 @@ const char *pl_syscall_name(long nr);
 const char *pl_model_name(enum pl_model m);
 const char *pl_role_name(enum pl_role r);
 json_t *pl_caps_json(uint32_t caps);
-/* The limit that an error of this driver's means; NULL: it means none. */
+/* The limit that an error of this driver's, or without one of any process, means; NULL: none. */
 const char *pl_limit_of(const struct pl_driver *d, int err);
 
 /* fdops.c */

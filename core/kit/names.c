@@ -154,7 +154,7 @@ json_t *pl_caps_json(uint32_t set)
 
 const char *pl_limit_of(const struct pl_driver *d, int err)
 {
-	const char *own = d->limit ? d->limit(err) : NULL;
+	const char *own = d && d->limit ? d->limit(err) : NULL;
 
 	return own ? own : find(limits, err);
 }

@@ -355,7 +355,7 @@ void pl_req_actor(int64_t id, json_t *req)
 			return pl_reply_err(id, "usage", true, NULL,
 				"an open descriptor has no name: it cannot reach an actor of kind "
 				"exec");
-		limit = -r == EAGAIN ? "RLIMIT_NPROC" : pl_limit_of(c->drv, -r);
+		limit = -r == EAGAIN ? "RLIMIT_NPROC" : pl_limit_of(NULL, -r);
 		return pl_reply_err(id, "os", true,
 			json_pack("{ssssss}", "name", pl_errno_name(-r), "call", "fork", "limit",
 				limit ? limit : "processes"),
