@@ -104,7 +104,8 @@ static void check_crashes(struct pl_case *c)
 	}
 }
 
-void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, struct pl_verdict *ret)
+static void judge(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, bool exact,
+	struct pl_verdict *ret)
 {
 	struct pl_case c = { .v = ret, .clock_error = clock_error_ns };
 
@@ -114,10 +115,14 @@ void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, stru
 
 		if (unjudged)
 			pl_check_none(&c);
+		else if (exact)
+			pl_check_jit(&c);
 		else if (c.head->model < sizeof checkers / sizeof *checkers)
 			checkers[c.head->model](&c);
 		else
 			pl_unknown(&c, "MODEL", "the history's model is not known here");
+		if (!exact && !c.broken && !c.nomem)
+			pl_second_opinion(&c);
 		if (c.control->head->flags & PL_HIST_BEYOND)
 			pl_unknown(&c, "PLAN",
 				"the plan asks for more than the model is about: an argument "
@@ -137,6 +142,17 @@ void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, stru
 	free(c.actor);
 	free(c.time);
 	free(c.whose);
+}
+
+void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, struct pl_verdict *ret)
+{
+	judge(logs, nlogs, clock_error_ns, false, ret);
+}
+
+void pl_check_exact(
+	const struct pl_log *logs, int nlogs, int64_t clock_error_ns, struct pl_verdict *ret)
+{
+	judge(logs, nlogs, clock_error_ns, true, ret);
 }
 
 int pl_lat_bucket(int64_t ns)

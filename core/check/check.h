@@ -4,8 +4,9 @@
  *
  * Nothing here does I/O, reads a clock or keeps state. Memory is linear in the history (30 to 50
  * bytes an operation beside it as a rule, 84 if all are sends, 20 more once a finding needs its
- * slack) and comes from malloc; when it is refused the verdict is unknown. Input is not trusted: any
- * bytes at all in the records give a verdict, never a crash or a read outside of them.
+ * slack; for the second opinion on a finding, what jit.h says) and comes from malloc; when it is
+ * refused the verdict is unknown. Input is not trusted: any bytes at all in the records give a
+ * verdict, never a crash or a read outside of them.
  */
 #ifndef PLUMBLINE_CHECK_H
 #define PLUMBLINE_CHECK_H
@@ -13,6 +14,7 @@
 #include "../driver.h"
 #include "../hist/history.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum pl_outcome { PL_HELD, PL_VIOLATED, PL_UNKNOWN };
@@ -38,6 +40,7 @@ struct pl_verdict {
 	char text[256];	  /* the finding in words, with actor and sequence numbers */
 	int64_t slack_ns; /* by how much stamps would have to be wrong for this to be no violation;
 			     -1: no clock needed */
+	bool confirmed;	  /* violated: a search for any order that explains everything found none */
 	int nwit;
 	struct pl_witness wit[PL_WITNESS_MAX];
 	/* what stands behind a verdict */
@@ -58,6 +61,12 @@ struct pl_verdict {
 /* Judges all logs of one object and round (control's among them, if there is one) by the model in
  * their header. clock_error_ns: a violation whose slack is not larger is reported as unknown. */
 void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns,
+	struct pl_verdict *ret_verdict);
+
+/* The same by a search for an order of all operations that gives their results (jit.h) in place of the
+ * model's rules: exact, slower, and unknown where there is too much to look at. A finding's text says in
+ * which states the object could be when nothing explained what came. */
+void pl_check_exact(const struct pl_log *logs, int nlogs, int64_t clock_error_ns,
 	struct pl_verdict *ret_verdict);
 
 /* Bucket of a latency and the lower edge of a bucket, in ns: two buckets an octave. */

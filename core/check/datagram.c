@@ -24,7 +24,6 @@ enum { OWN = 64 }; /* addresses of the actors that are known */
 struct pl_mail {
 	struct pl_values q;
 	struct pl_case *c;
-	uint64_t *first; /* by actor: the first token it put in this round; 0 none */
 	uint64_t *
 		source; /* by actor: the address its datagrams are told to come from; 0 not known */
 	uint64_t own[OWN];
@@ -57,22 +56,32 @@ static void put_begin(struct pl_mail *m, const struct pl_event *e)
 	*slot = ++q->n;
 }
 
-/* Whether it may have been put before this round. */
-static bool is_late(const struct pl_mail *m, uint64_t token)
+/* The first token that an actor puts in this round; 0: none. */
+static uint64_t first_of(const struct pl_actor *a)
 {
-	int who = pl_actor_by_id(m->c, pl_token_actor(token));
+	for (uint64_t k = 0; k < a->n; k++)
+		if (pl_role_of(a->head, &a->rec[k]) == PL_PUT && a->rec[k].token != 0)
+			return a->rec[k].token;
+	return 0;
+}
 
-	if (!(m->c->head->caps & PL_LATE))
+bool pl_is_late(const struct pl_case *c, uint64_t token)
+{
+	int who;
+	uint64_t first;
+
+	if (!(c->head->caps & PL_LATE))
 		return false;
-	return who < 0 || m->first[who] == 0 || token < m->first[who] ||
-	       token >> 40 != m->first[who] >> 40;
+	who = pl_actor_by_id(c, pl_token_actor(token));
+	first = who < 0 ? 0 : first_of(&c->actor[who]);
+	return first == 0 || token < first || token >> 40 != first >> 40;
 }
 
 static void take_unsent(struct pl_mail *m, const struct pl_event *e)
 {
 	uint32_t ref = pl_ref(m->c, e->who, e->rec);
 
-	if (is_late(m, e->rec->token))
+	if (pl_is_late(m->c, e->rec->token))
 		return;
 	for (int i = 0; i < m->c->nactors; i++)
 		for (uint64_t k = 0; k < m->c->actor[i].n; k++) {
@@ -188,14 +197,6 @@ static void take_end(struct pl_mail *m, const struct pl_event *e)
 	check_source(m, v, r->aux, ref);
 }
 
-static void find_first(struct pl_mail *m)
-{
-	for (int i = 0; i < m->c->nactors; i++)
-		for (uint64_t k = 0; k < m->c->actor[i].n && m->first[i] == 0; k++)
-			if (pl_role_of(m->c->actor[i].head, &m->c->actor[i].rec[k]) == PL_PUT)
-				m->first[i] = m->c->actor[i].rec[k].token;
-}
-
 static void read_all(struct pl_mail *m, struct pl_merge *merge)
 {
 	struct pl_event e;
@@ -215,16 +216,13 @@ void pl_check_datagram(struct pl_case *c)
 	struct pl_merge *merge = pl_merge_new(c, true);
 	struct pl_mail m = { .c = c };
 
-	m.first = calloc((size_t)c->nactors + 1, sizeof *m.first);
 	m.source = calloc((size_t)c->nactors + 1, sizeof *m.source);
-	if (pl_values_alloc(&m.q, c) < 0 || !merge || !m.first || !m.source) {
+	if (pl_values_alloc(&m.q, c) < 0 || !merge || !m.source) {
 		c->nomem = true;
 	} else {
-		find_first(&m);
 		read_all(&m, merge);
 	}
 	pl_merge_free(merge);
 	pl_values_free(&m.q);
-	free(m.first);
 	free(m.source);
 }

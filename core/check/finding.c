@@ -82,6 +82,7 @@ bool pl_find(struct pl_case *c, const char *rule, int64_t slack, const char *fmt
 		return false;
 	c->v->outcome = new.outcome;
 	c->v->slack_ns = new.slack_ns;
+	c->v->confirmed = false;
 	c->v->nwit = 0;
 	snprintf(c->v->rule, sizeof c->v->rule, "%s", rule);
 	va_start(ap, fmt);

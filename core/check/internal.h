@@ -98,6 +98,9 @@ static inline bool pl_says_empty(const struct pl_case *c, const struct pl_rec *r
 	return pl_found_nothing(r) && !(c->head->caps & PL_LATE);
 }
 
+/* datagram.c: whether what this token names may have been put before this round. */
+bool pl_is_late(const struct pl_case *c, uint64_t token);
+
 /* finding.c */
 
 /* By how much the stamps of two events can be wrong before their order is in doubt. INT64_MAX: they
@@ -135,6 +138,10 @@ void pl_check_datagram(struct pl_case *c);
 void pl_check_signal(struct pl_case *c);
 void pl_check_counter(struct pl_case *c);
 void pl_check_none(struct pl_case *c);
+void pl_check_jit(struct pl_case *c);
 void pl_check_liveness(struct pl_case *c);
+
+/* exact.c: asks the search about what another checker found. */
+void pl_second_opinion(struct pl_case *c);
 
 #endif

@@ -196,9 +196,9 @@ void pl_judge_violation(const struct pl_verdict *v)
 	for (i = 0; i < v->nwit && i < PL_WITNESS_MAX; i++)
 		(void)json_array_append_new(w, witness(&v->wit[i]));
 	(void)snprintf(seed, sizeof seed, "0x%llx", (unsigned long long)c->seed);
-	pl_event("violation",
-		json_pack("{sssssssisssssIsoso}", "rule", v->rule, "model",
-			pl_model_name((enum pl_model)h->model), "variant", h->variant, "round",
-			(int)h->round, "seed", seed, "text", v->text, "slack_ns",
-			(json_int_t)v->slack_ns, "witness", w, "files", files()));
+	pl_event("violation", json_pack("{sssssssisssssIsbsoso}", "rule", v->rule, "model",
+				      pl_model_name((enum pl_model)h->model), "variant", h->variant,
+				      "round", (int)h->round, "seed", seed, "text", v->text,
+				      "slack_ns", (json_int_t)v->slack_ns, "confirmed",
+				      (int)v->confirmed, "witness", w, "files", files()));
 }

@@ -129,12 +129,36 @@ static inline void b_kill(struct round *b, int who, int64_t kill, int64_t reap)
 	b_control(b, PL_OP_REAP, (uint64_t)who, reap, reap);
 }
 
-static inline const struct pl_verdict *b_check(struct round *b, int64_t clock_error)
+static inline void b_logs(struct round *b)
 {
 	for (int i = 0; i <= b->nactors; i++)
 		b->log[i] = (struct pl_log){ &b->head[i], b->rec[i], b->n[i] };
+}
+
+static inline const struct pl_verdict *b_check(struct round *b, int64_t clock_error)
+{
+	b_logs(b);
 	pl_check(b->log, b->nactors + 1, clock_error, &b->v);
 	return &b->v;
+}
+
+/* What is wrong with what the search says of a round that b_check has judged, by its own and as a second
+ * opinion; `allowed`: some order explains everything. NULL: nothing. */
+static inline const char *b_search(struct round *b, bool allowed)
+{
+	struct pl_verdict fast = b->v;
+
+	b_logs(b);
+	pl_check_exact(b->log, b->nactors + 1, 0, &b->v);
+	if (b->v.outcome == PL_UNKNOWN)
+		return "the search gave up";
+	if (allowed != (b->v.outcome == PL_HELD))
+		return allowed ? "the search accuses what can be explained"
+			       : "the search explains what cannot be";
+	b->v = fast;
+	if (fast.outcome == PL_VIOLATED && !fast.confirmed)
+		return "a finding is not confirmed";
+	return strcmp(fast.rule, "DISAGREE") ? NULL : "the two judges disagree";
 }
 
 #endif

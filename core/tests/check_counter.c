@@ -239,6 +239,7 @@ static void judge(enum pl_model model, uint64_t seed)
 			cr_assert_fail("%s, key 0x%llx", wrong ? "false alarm" : "missed",
 				(unsigned long long)d.key);
 		}
+		b_assert_search(b, allowed, d.key);
 		bad += !allowed, caught += wrong, tied += !allowed && !wrong;
 		free(b);
 	}

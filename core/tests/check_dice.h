@@ -8,6 +8,7 @@
 #include "check_build.h"
 #include "hist/rng.h"
 
+#include <criterion/criterion.h>
 #include <stdio.h>
 #include <sys/random.h>
 
@@ -60,6 +61,16 @@ static inline void b_dump(const struct round *b)
 		}
 	fprintf(stderr, "  verdict: %s %s: %s\n", pl_outcome_name(b->v.outcome), b->v.rule,
 		b->v.text);
+}
+
+/* Of a round that b_check has judged: the search says what brute force says. */
+static inline void b_assert_search(struct round *b, bool allowed, uint64_t key)
+{
+	const char *why = b_search(b, allowed);
+
+	if (why)
+		b_dump(b);
+	cr_assert_null(why, "%s, key 0x%llx", why, (unsigned long long)key);
 }
 
 #endif

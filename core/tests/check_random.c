@@ -366,6 +366,7 @@ static void compare(struct score *s, struct round *b, bool drained, bool spoilt,
 		dump(b, key, "a right history is not held");
 		cr_assert_fail("not held, key 0x%llx, oracle %d", (unsigned long long)key, allowed);
 	}
+	b_assert_search(b, allowed, key);
 	s->good += allowed;
 	s->bad += !allowed;
 	s->unsure += o == PL_UNKNOWN;

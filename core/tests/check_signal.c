@@ -242,6 +242,7 @@ static void judge(uint64_t seed)
 			(unsigned long long)d.key);
 		cr_assert_not(
 			wrong && allowed, "false alarm, key 0x%llx", (unsigned long long)d.key);
+		b_assert_search(b, allowed, d.key);
 		bad += !allowed, caught += wrong;
 		free(b);
 	}

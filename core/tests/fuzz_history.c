@@ -124,8 +124,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		else if (!why[0])
 			abort();
 	}
-	for (int error = 0; error < 2; error++) {
-		pl_check(logs, n, error * 20, &v);
+	for (int way = 0; way < 4; way++) {
+		(way < 2 ? pl_check : pl_check_exact)(logs, n, way % 2 * 20, &v);
 		if (v.outcome > PL_UNKNOWN ||
 			(v.outcome != PL_HELD && (!v.rule[0] || !v.text[0])) ||
 			v.nwit > PL_WITNESS_MAX || (v.outcome == PL_VIOLATED && v.slack_ns == 0))

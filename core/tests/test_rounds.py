@@ -443,7 +443,7 @@ def test_histories_of_violated_rounds_are_kept(driver, tmp_path):
     r = d.run(rounds=10, ops=200)
     assert r["verdict"] == "violated" and r["violated"] >= 1
     v = d.wait_event("violation")
-    assert v["files"] and v["witness"] and v["rule"]
+    assert v["files"] and v["witness"] and v["rule"] and v["confirmed"] is True
     assert sum(e["ev"] == "violation" for e in d.events) == r["violated"]
     kept = {f.name for f in folder.glob("*.hist")}
     assert set(v["files"]) <= kept and len({n.split(".")[0] for n in kept}) <= 4

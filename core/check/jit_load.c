@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A round as operations of its reference model. What a record proves nothing of is left out, as the other
+ * checkers leave it out; where the model cannot say what an operation did, the round is not judged.
+ */
+#include "jit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const uint64_t TOO_MUCH = (uint64_t)1 << 61; /* of all amounts together */
+
+struct loader {
+	struct pl_jit_round *j;
+	struct pl_case *c;
+	uint32_t *out;	 /* by actor: its oldest operation under way; PL_NEVER */
+	uint32_t *next;	 /* by operation: its actor's next one */
+	uint32_t *last;	 /* by actor: its newest operation */
+	uint32_t *death; /* by actor; PL_NEVER */
+	uint32_t *depth; /* by actor: how often it holds the lock */
+	int64_t cut;	 /* what ends from here on is not judged */
+	uint64_t sum;	 /* of all amounts */
+};
+
+/* What this record does; false: nothing that the model speaks of. `o` holds what all have in common. */
+typedef bool reader(struct loader *l, const struct pl_event *e, struct pl_jit_op *o);
+
+static bool cannot(struct loader *l, const char *why)
+{
+	l->j->cannot = l->j->cannot ? l->j->cannot : why;
+	return false;
+}
+
+/* A failure says something only if it is "nothing there" or "no room". */
+static bool fails_otherwise(const struct pl_rec *r)
+{
+	return r->state == PL_FAIL && !pl_model_nothing(r->err);
+}
+
+static bool read_queue(struct loader *l, const struct pl_event *e, struct pl_jit_op *o)
+{
+	const struct pl_rec *r = e->rec;
+	bool number = pl_moves_number(l->c->actor[e->who].head, r);
+	bool named = r->token != 0 && (r->len >= PL_MARK || number);
+
+	o->op.value = r->token;
+	o->op.tag = r->aux;
+	if (e->role == PL_PUT && r->state == PL_FAIL)
+		return named && l->c->head->model == PL_MODEL_PRIORITY && !fails_otherwise(r);
+	if (e->role == PL_PUT)
+		return named || cannot(l, "payloads too short to be told apart were put");
+	if (e->role != PL_TAKE)
+		return false;
+	if (r->state == PL_FAIL)
+		return pl_says_empty(l->c, r);
+	if (r->state == PL_OK && r->token == 0 && !number)
+		return (r->ret == 0 && l->c->head->model != PL_MODEL_PRIORITY)
+			       ? false
+			       : cannot(l, "something was taken that names no payload");
+	return true;
+}
+
+/* Who releases what he does not hold has spoilt what the lock guards, too. */
+static void read_release(struct loader *l, const struct pl_event *e)
+{
+	if (l->depth[e->who] == 0)
+		cannot(l, "an actor released a lock that it did not hold");
+	else
+		l->depth[e->who] -= e->rec->state == PL_OK;
+}
+
+static bool read_refusal(const struct loader *l, const struct pl_rec *r)
+{
+	if (r->err == EDEADLK) /* what is owned by the dead may be part of a ring */
+		for (int i = 0; i < l->c->nactors; i++)
+			if (l->c->actor[i].dead)
+				return false;
+	return pl_model_busy(r->err) || r->err == EOWNERDEAD || r->err == ENOTRECOVERABLE ||
+	       r->err == EDEADLK;
+}
+
+static bool read_lock(struct loader *l, const struct pl_event *e, struct pl_jit_op *o)
+{
+	const struct pl_rec *r = e->rec;
+
+	o->op.actor = e->who;
+	o->op.value = r->aux;
+	if (r->state == PL_FAIL && e->role == PL_ACQUIRE && !read_refusal(l, r))
+		return false;
+	if (r->state == PL_FAIL && e->role == PL_RELEASE && r->err != EPERM)
+		return false;
+	if (r->state != PL_INVOKED &&
+		(r->t_return >= l->cut || (r->state == PL_FAIL && e->role == PL_REPAIR)))
+		o->maybe = true;
+	return e->role == PL_ACQUIRE || e->role == PL_RELEASE || e->role == PL_REPAIR;
+}
+
+/* An operation whose table names no number of tokens moves one. */
+static bool read_counter(struct loader *l, const struct pl_event *e, struct pl_jit_op *o)
+{
+	const struct pl_rec *r = e->rec;
+	bool all = l->c->head->model == PL_MODEL_SUM && e->role == PL_TAKE;
+	bool full = r->err == EAGAIN || r->err == EOVERFLOW || r->err == ERANGE;
+
+	if (e->role != PL_PUT && e->role != PL_TAKE && e->role != PL_OBSERVE)
+		return false;
+	o->op.tag = r->state != PL_OK && (r->aux == 0 || all) ? 1 : r->aux;
+	l->sum = o->op.tag > TOO_MUCH ? UINT64_MAX / 2 : l->sum + o->op.tag;
+	if (l->sum > TOO_MUCH)
+		return cannot(l, "the numbers are too large to be added up");
+	if (e->role == PL_OBSERVE)
+		return r->state == PL_OK;
+	if (e->role == PL_PUT)
+		return r->state == PL_FAIL ? full && l->j->config.capacity : o->op.tag != 0;
+	return !fails_otherwise(r) && (o->op.tag != 0 || all);
+}
+
+static bool read_register(struct loader *l, const struct pl_event *e, struct pl_jit_op *o)
+{
+	(void)l;
+	o->op.value = e->rec->token;
+	o->op.tag = e->rec->aux;
+	if (e->role == PL_OBSERVE)
+		return e->rec->state == PL_OK;
+	return (e->role == PL_PUT || e->role == PL_UPDATE) && e->rec->state != PL_FAIL;
+}
+
+static bool read_datagram(struct loader *l, const struct pl_event *e, struct pl_jit_op *o)
+{
+	const struct pl_rec *r = e->rec;
+
+	o->op.value = r->token;
+	if (r->token == 0 || r->state == PL_FAIL)
+		return false;
+	if (e->role == PL_PUT)
+		return r->len >= PL_MARK;
+	return e->role == PL_TAKE && r->state == PL_OK && !pl_is_late(l->c, r->token);
+}
+
+static bool read_signal(struct loader *l, const struct pl_event *e, struct pl_jit_op *o)
+{
+	const struct pl_rec *r = e->rec;
+
+	o->op.tag = r->aux;
+	o->op.value =
+		(uint32_t)(e->role == PL_PUT ? (uint32_t)l->c->actor[e->who].head->pid : r->token);
+	if (e->role == PL_PUT)
+		return r->state != PL_FAIL;
+	o->any = r->state == PL_INVOKED;
+	return e->role == PL_TAKE && (r->state != PL_FAIL || pl_says_empty(l->c, r));
+}
+
+struct kind {
+	reader *read;
+	bool empties; /* it is empty after a drain */
+	bool deaths;  /* a death changes it */
+	bool parts;   /* each value is a matter of its own */
+};
+
+static const struct kind kinds[] = {
+	[PL_MODEL_FIFO] = { .read = read_queue, .empties = true },
+	[PL_MODEL_PRIORITY] = { .read = read_queue, .empties = true },
+	[PL_MODEL_LOCK] = { .read = read_lock, .deaths = true },
+	[PL_MODEL_COUNTER] = { .read = read_counter, .empties = true },
+	[PL_MODEL_SUM] = { .read = read_counter, .empties = true },
+	[PL_MODEL_REGISTER] = { .read = read_register },
+	[PL_MODEL_DATAGRAM] = { .read = read_datagram, .parts = true },
+	[PL_MODEL_SIGNAL] = { .read = read_signal, .empties = true },
+};
+
+/* ---- events ---- */
+
+static uint32_t add_op(struct loader *l, const struct pl_jit_op *o)
+{
+	struct pl_jit_round *j = l->j;
+
+	j->op[j->n] = *o;
+	l->next[j->n] = PL_NEVER;
+	return j->n++;
+}
+
+static void add_event(struct pl_jit_round *j, uint32_t op, int64_t t, bool end)
+{
+	j->given[j->nev] = (struct pl_jit_event){ .t = t, .op = op, .nth = j->nev, .end = end };
+	if (kinds[j->c->head->model].parts)
+		j->given[j->nev].part = j->op[op].op.value;
+	j->nev++;
+}
+
+static bool only_looks(const struct pl_model_op *op)
+{
+	return op->role == PL_OBSERVE ||
+	       (op->result == PL_RESULT_FAIL && !(op->role == PL_ACQUIRE && op->err == EOWNERDEAD));
+}
+
+static void begin(struct loader *l, const struct kind *k, const struct pl_event *e)
+{
+	const struct pl_rec *r = e->rec;
+	struct pl_jit_op o = { .op.role = (enum pl_role)e->role, .who = e->who };
+	uint32_t at;
+
+	o.ref = pl_ref(l->c, e->who, r);
+	o.maybe = r->state == PL_INVOKED;
+	o.op.err = r->state == PL_FAIL ? r->err : 0;
+	if (!k->read(l, e, &o))
+		return;
+	o.op.result = o.maybe		  ? PL_RESULT_UNKNOWN
+		      : r->state == PL_OK ? PL_RESULT_OK
+					  : PL_RESULT_FAIL;
+	o.op.err = o.maybe ? 0 : o.op.err;
+	o.looks = only_looks(&o.op);
+	at = add_op(l, &o);
+	if (l->out[e->who] == PL_NEVER)
+		l->out[e->who] = at;
+	else
+		l->next[l->last[e->who]] = at;
+	l->last[e->who] = at;
+	add_event(l->j, at, e->t, false);
+}
+
+static void end(struct loader *l, const struct pl_event *e)
+{
+	uint32_t at = l->out[e->who];
+
+	if (e->role == PL_RELEASE && e->kind == PL_EV_END)
+		read_release(l, e);
+	if (e->role == PL_ACQUIRE && (e->rec->state == PL_OK || e->rec->err == EOWNERDEAD))
+		l->depth[e->who] += e->kind == PL_EV_END;
+	if (at == PL_NEVER || l->j->op[at].ref != pl_ref(l->c, e->who, e->rec))
+		return;
+	l->out[e->who] = l->next[at];
+	add_event(l->j, at, e->t, true);
+}
+
+static void read_event(struct loader *l, const struct kind *k, const struct pl_event *e)
+{
+	struct pl_jit_op death = { .op.actor = e->who, .ref = PL_NEVER, .who = e->who };
+
+	if (e->t >= l->cut)
+		return;
+	if (e->kind == PL_EV_BEGIN)
+		begin(l, k, e);
+	else if (e->kind != PL_EV_KILLED && e->rec)
+		end(l, e);
+	if (k->deaths && e->kind == PL_EV_KILLED) {
+		l->death[e->who] = add_op(l, &death);
+		add_event(l->j, l->death[e->who], e->t, false);
+	} else if (k->deaths && e->kind == PL_EV_REAPED && l->death[e->who] != PL_NEVER) {
+		add_event(l->j, l->death[e->who], e->t, true);
+	}
+}
+
+/* After everything the emptied object is looked at once more, whatever the drain itself called. */
+static void add_last_look(struct loader *l)
+{
+	struct pl_jit_op o = {
+		.op = { .role = PL_TAKE, .result = PL_RESULT_FAIL, .err = EAGAIN, .tag = 1 },
+		.ref = PL_NEVER,
+		.looks = true
+	};
+	uint32_t at = add_op(l, &o);
+
+	o.who = (uint16_t)l->c->nactors;
+	l->j->op[at].who = o.who;
+	add_event(l->j, at, INT64_MAX - 1, false);
+	add_event(l->j, at, INT64_MAX, true);
+}
+
+/* ---- what there is at the start ---- */
+
+static int by_number(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static bool is_stored(const uint64_t *stored, size_t n, uint64_t value)
+{
+	return bsearch(&value, stored, n, sizeof *stored, by_number);
+}
+
+/* A register's value of before the round is one that was found and that nobody stored; if there is none, nobody
+ * found it, and any other than theirs will do. */
+static uint64_t older_value(const struct pl_case *c, const uint64_t *stored, size_t n)
+{
+	uint64_t value = 0;
+
+	for (int i = 0; i < c->nactors; i++)
+		for (uint64_t k = 0; k < c->actor[i].n; k++) {
+			const struct pl_rec *r = &c->actor[i].rec[k];
+			enum pl_role role = pl_role_of(c->actor[i].head, r);
+			uint64_t found = role == PL_UPDATE ? r->aux : r->token;
+
+			if (r->state == PL_OK && (role == PL_UPDATE || role == PL_OBSERVE) &&
+				!is_stored(stored, n, found))
+				return found;
+		}
+	while (is_stored(stored, n, value))
+		value++;
+	return value;
+}
+
+static bool find_before(const struct pl_case *c, uint64_t *ret_value)
+{
+	uint64_t *stored = malloc(((size_t)c->nrecs + 1) * sizeof *stored);
+	size_t n = 0;
+
+	if (!stored)
+		return false;
+	for (int i = 0; i < c->nactors; i++)
+		for (uint64_t k = 0; k < c->actor[i].n; k++) {
+			enum pl_role role = pl_role_of(c->actor[i].head, &c->actor[i].rec[k]);
+
+			if (role == PL_PUT || role == PL_UPDATE)
+				stored[n++] = c->actor[i].rec[k].token;
+		}
+	qsort(stored, n, sizeof *stored, by_number);
+	*ret_value = older_value(c, stored, n);
+	free(stored);
+	return true;
+}
+
+static bool configure(struct loader *l)
+{
+	struct pl_case *c = l->c;
+	struct pl_model_config *m = &l->j->config;
+	const struct pl_log *control = c->control;
+
+	memset(m, 0, sizeof *m);
+	m->capacity = c->head->capacity < TOO_MUCH ? c->head->capacity : 0;
+	m->robust = c->head->caps & PL_ROBUST;
+	m->freed = c->head->caps & PL_FREED;
+	m->lowest = c->head->caps & PL_LOWEST;
+	if (c->head->model == PL_MODEL_REGISTER)
+		return find_before(c, &m->before);
+	if (c->head->model != PL_MODEL_COUNTER && c->head->model != PL_MODEL_SUM)
+		return true;
+	if (control->n > 0 && control->rec[0].op == PL_OP_LEVEL && control->rec[0].ret >= 0)
+		m->before = l->sum = (uint64_t)control->rec[0].ret;
+	else
+		cannot(l, "what was there at the start is not known");
+	return true;
+}
+
+/* A lock with priority inheritance that is not robust promises nothing once an actor has died (lock.c). */
+static void find_cut(struct loader *l)
+{
+	l->cut = INT64_MAX;
+	if (l->c->head->model != PL_MODEL_LOCK ||
+		(l->c->head->caps & (PL_INHERIT | PL_ROBUST)) != PL_INHERIT)
+		return;
+	for (int i = 0; i < l->c->nactors; i++)
+		if (l->c->actor[i].dead && l->c->actor[i].t_kill < l->cut)
+			l->cut = l->c->actor[i].t_kill;
+}
+
+static bool allocate(struct loader *l)
+{
+	struct pl_jit_round *j = l->j;
+	size_t n = (size_t)l->c->nrecs + (size_t)l->c->nactors + 2,
+	       actors = (size_t)l->c->nactors + 1;
+
+	j->op = malloc(n * sizeof *j->op);
+	j->ev = malloc(2 * n * sizeof *j->ev);
+	j->given = malloc(2 * n * sizeof *j->given);
+	l->next = malloc(n * sizeof *l->next);
+	l->out = malloc(actors * sizeof *l->out);
+	l->last = malloc(actors * sizeof *l->last);
+	l->death = malloc(actors * sizeof *l->death);
+	l->depth = calloc(actors, sizeof *l->depth);
+	if (!j->op || !j->ev || !j->given || !l->next || !l->out || !l->last || !l->death ||
+		!l->depth)
+		return false;
+	memset(l->out, 0xff, actors * sizeof *l->out);
+	memset(l->death, 0xff, actors * sizeof *l->death);
+	return configure(l);
+}
+
+static void loader_free(struct loader *l)
+{
+	free(l->next);
+	free(l->out);
+	free(l->last);
+	free(l->death);
+	free(l->depth);
+}
+
+static bool read_all(struct loader *l, const struct kind *k, bool stats)
+{
+	struct pl_merge *m = allocate(l) ? pl_merge_new(l->c, stats) : NULL;
+	struct pl_event e;
+
+	l->c->nomem |= !m;
+	while (m && pl_merge_next(m, &e))
+		read_event(l, k, &e);
+	pl_merge_free(m);
+	if (m && k->empties && l->c->drained)
+		add_last_look(l);
+	return m && !l->c->broken;
+}
+
+bool pl_jit_load(struct pl_jit_round *j, struct pl_case *c, bool stats)
+{
+	struct loader l = { .j = j, .c = c };
+	bool is;
+
+	*j = (struct pl_jit_round){
+		.c = c, .model = pl_reference_of(c->head->model), .drain = INT64_MAX
+	};
+	if (!j->model) {
+		j->cannot = "there is no reference model of it";
+		return true;
+	}
+	for (uint64_t i = c->control->n; i-- > 0;)
+		if (c->control->rec[i].op == PL_OP_DRAIN)
+			j->drain = c->control->rec[i].t_invoke;
+	find_cut(&l);
+	is = read_all(&l, &kinds[c->head->model], stats);
+	loader_free(&l);
+	return is;
+}
+
+void pl_jit_free(struct pl_jit_round *j)
+{
+	free(j->op);
+	free(j->ev);
+	free(j->given);
+}
+
+/* ---- order ---- */
+
+static int by_time(const void *a, const void *b)
+{
+	const struct pl_jit_event *x = a, *y = b;
+
+	if (x->part != y->part)
+		return x->part < y->part ? -1 : 1;
+	if (x->t != y->t)
+		return x->t < y->t ? -1 : 1;
+	if (x->end != y->end)
+		return x->end - y->end;
+	return x->nth < y->nth ? -1 : x->nth > y->nth;
+}
+
+static int by_part(const void *a, const void *b)
+{
+	const struct pl_jit_event *x = a, *y = b;
+
+	if (x->part != y->part)
+		return x->part < y->part ? -1 : 1;
+	return x->nth < y->nth ? -1 : x->nth > y->nth;
+}
+
+/* Which operations have another of their own actor beside them. */
+static bool find_alone(struct pl_jit_round *j)
+{
+	size_t actors = (size_t)j->c->nactors + 1;
+	uint32_t *open = calloc(actors, sizeof *open), *last = calloc(actors, sizeof *last);
+
+	for (uint32_t i = 0; i < j->nev && open && last; i++) {
+		const struct pl_jit_event *e = &j->ev[i];
+		struct pl_jit_op *o = &j->op[e->op];
+
+		if (e->end) {
+			o->end = i;
+			open[o->who]--;
+			continue;
+		}
+		o->end = PL_NEVER;
+		o->alone = open[o->who] == 0;
+		if (open[o->who]++ > 0)
+			j->op[last[o->who]].alone = false;
+		last[o->who] = e->op;
+	}
+	j->c->nomem |= !open || !last;
+	free(open);
+	free(last);
+	return !j->c->nomem;
+}
+
+/* When the drain began all had ended, whatever the clocks say. */
+bool pl_jit_order(struct pl_jit_round *j, int64_t later)
+{
+	memcpy(j->ev, j->given, j->nev * sizeof *j->ev);
+	for (uint32_t i = 0; i < j->nev && later > 0; i++) {
+		struct pl_jit_event *e = &j->ev[i];
+
+		if (!e->end || e->t == INT64_MAX)
+			continue;
+		e->t = e->t < j->drain && j->drain - e->t <= later ? j->drain - 1 : e->t + later;
+	}
+	if (later > 0)
+		qsort(j->ev, j->nev, sizeof *j->ev, by_time);
+	else if (kinds[j->c->head->model].parts)
+		qsort(j->ev, j->nev, sizeof *j->ev, by_part);
+	return find_alone(j);
+}
