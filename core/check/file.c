@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -56,27 +57,83 @@ int pl_file_parse(const void *bytes, size_t size, struct pl_log *ret, char *why,
 	return 0;
 }
 
-int pl_file_map(const char *path, struct pl_log *ret, char *why, size_t n)
+/* What is wrong with a record by itself, or after the one before it; NULL: nothing. Control's notes need not be in
+ * order. */
+static const char *wrong(const struct pl_rec *r, bool control, bool *stuck, int64_t *t)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err = 0;
-	void *p = MAP_FAILED;
+	bool operation = r->state >= PL_INVOKED && r->state <= PL_FAIL;
+
+	if (r->state < PL_INVOKED || r->state > PL_MORE)
+		return r->state ? "its state is none of the five" : "it was never written";
+	if (!operation || control)
+		return NULL;
+	if (*stuck)
+		return "it follows an operation that never returned";
+	if (r->t_invoke < *t)
+		return "it began before the one before it returned";
+	*stuck = r->state == PL_INVOKED;
+	*t = *stuck ? r->t_invoke : r->t_return;
+	if (*t < r->t_invoke)
+		return "it returned before it began";
+	return *t >= INT64_MAX / 8 ? "its stamps are out of range" : NULL;
+}
+
+int pl_file_records(const struct pl_log *l, char *why, size_t n)
+{
+	bool stuck = false;
+	int64_t t = 0;
+
+	for (uint64_t i = 0; i < l->n; i++) {
+		const char *text = wrong(&l->rec[i], l->head->actor == PL_CONTROL, &stuck, &t);
+
+		if (text)
+			return bad(why, n, "offset %llu: record %llu: %s",
+				(unsigned long long)(PL_HIST_HEAD + i * PL_REC),
+				(unsigned long long)i, text);
+	}
+	return 0;
+}
+
+/* A FIFO without a writer must not make us wait, nor a terminal become ours. */
+static int open_plain(const char *path, size_t *ret_size, char *why, size_t n)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
-		p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	else if (fd >= 0 && !S_ISREG(st.st_mode))
-		err = EINVAL;
-	else if (fd >= 0)
-		err = ENODATA;
-	err = err ? err : p == MAP_FAILED ? errno : 0;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		(void)bad(why, n, "%s", strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		(void)bad(why, n, "not a regular file");
+	else if (st.st_size == 0)
+		(void)bad(why, n, "the file is empty");
+	else {
+		*ret_size = (size_t)st.st_size;
+		return fd;
+	}
 	if (fd >= 0)
 		(void)close(fd);
-	if (err) {
-		(void)bad(why, n, "%s",
-			err == ENODATA	? "the file is empty"
-			: err == EINVAL ? "not a regular file"
-					: strerror(err));
-		return -err;
-	}
-	return pl_file_parse(p, (size_t)st.st_size, ret, why, n);
+	return -1;
+}
+
+int pl_file_map(
+	const char *path, struct pl_log *ret_log, size_t *ret_size, char *why, size_t why_size)
+{
+	int fd = open_plain(path, ret_size, why, why_size);
+	void *p;
+
+	if (fd < 0)
+		return -EINVAL;
+	p = mmap(NULL, *ret_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	(void)close(fd);
+	if (p == MAP_FAILED)
+		return bad(why, why_size, "%s", strerror(errno));
+	if (pl_file_parse(p, *ret_size, ret_log, why, why_size) == 0)
+		return 0;
+	(void)munmap(p, *ret_size);
+	return -EINVAL;
+}
+
+void pl_file_unmap(const struct pl_log *l, size_t size)
+{
+	(void)munmap((void *)l->head, size);
 }

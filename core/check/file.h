@@ -12,9 +12,15 @@
 int pl_file_parse(
 	const void *bytes, size_t size, struct pl_log *ret_log, char *why, size_t why_size);
 
-/* The same of a file, mapped read-only and for good. Also -errno, and then `why` says which call
- * failed. */
-int pl_file_map(const char *path, struct pl_log *ret_log, char *why, size_t why_size);
+/* Whether each record can be one of a history: its state, its stamps, its place. 0, or -EINVAL with
+ * the first that cannot in `why`. Stops there: the rest of the file is not touched. */
+int pl_file_records(const struct pl_log *l, char *why, size_t why_size);
+
+/* pl_file_parse of a regular file, mapped read-only. Never waits. pl_file_unmap takes what it gave,
+ * the log's head unchanged. */
+int pl_file_map(
+	const char *path, struct pl_log *ret_log, size_t *ret_size, char *why, size_t why_size);
+void pl_file_unmap(const struct pl_log *l, size_t size);
 
 /* One history from the halves of a round that several drivers have kept, each with an instance of
  * its own, on machines without a common clock. Fills ret (room for n) with copies and gives their

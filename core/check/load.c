@@ -119,6 +119,10 @@ int pl_load(struct pl_case *c, const struct pl_log *logs, int nlogs)
 	if (!why && (!c->control || !(c->control->head->flags & PL_HIST_ENDED)))
 		why = c->control ? "the round did not end: actors were still in operations"
 				 : "control's history is missing";
+	if (!why && c->control->head->actors && (int)c->control->head->actors != c->nactors)
+		why = (int)c->control->head->actors > c->nactors
+			      ? "an actor's history is missing"
+			      : "there are more histories than control counted";
 	if (why) {
 		pl_unknown(c, "LOGS", why);
 		return -1;

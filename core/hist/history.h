@@ -120,6 +120,8 @@ struct pl_hist_head {
 	uint32_t nops;
 	char driver[24], variant[24], run[40], clock[24];
 	struct pl_hist_op op[PL_HIST_OPS];
+	uint32_t actors; /* control's file only: how many actors' histories belong to the round; 0: not
+			    said */
 };
 
 enum pl_hist_flag {

@@ -78,6 +78,7 @@ static int collect(struct pl_log *logs)
 			.rec = pl_recs(h),
 			.n = h->head < PL_RECS_MAX ? h->head : PL_RECS_MAX };
 	}
+	pl_hist(c->shared, PL_ACTORS_MAX)->actors = (uint32_t)n - 1;
 	return n;
 }
 

@@ -164,11 +164,14 @@ Test(check_tool, export)
 	b_pend(b_take(b, 0, 0, 20, 0));
 	save(b, 0);
 	expect(RUN("--export", "jsonl", file(0), file(1), file(2)), 0,
-		"{\"index\":0,\"process\":0,\"type\":\"invoke\",\"f\":\"send\"");
-	for (const char *s = out; (s = strchr(s, '\n')); s++)
+		"{\"index\":0,\"process\":0,\"type\":\"invoke\",\"f\":\"enqueue\",\"value\":1,");
+	for (const char *s = out; (s = strstr(s, "{\"index\"")); s++)
 		lines++;
 	cr_expect_eq(lines, 12, "five operations and one without end: %s", out);
-	cr_expect_not_null(strstr(out, "\"error\":\"EAGAIN\"}"));
-	cr_expect_not_null(strstr(out, "\"type\":\"info\",\"f\":\"receive\",\"value\":null"));
+	cr_expect_not_null(strstr(out, "\"error\":\"EAGAIN\",\"call\":\"receive\"}"));
+	cr_expect_not_null(strstr(out, "\"type\":\"info\",\"f\":\"dequeue\",\"value\":null"));
+	expect(RUN("--export", "edn", file(0), file(1), file(2)), 0,
+		"{:index 0, :process 0, :type :invoke, :f :enqueue, :value 1, :time 1000, :call "
+		"\"send\"}\n");
 	free(b);
 }

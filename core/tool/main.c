@@ -12,17 +12,19 @@
 #include <string.h>
 
 static const char usage[] =
-	"usage: plumb-check [--model M] [--clock-error NS] [--join] [--stats] [--export jsonl] "
-	"FILE...\n"
+	"usage: plumb-check [OPTION]... FILE|FOLDER...\n"
 	"\n"
-	"Judges saved histories; the files of one round belong together, control's among them.\n"
-	"  --model M         fifo, lock, register, ...: judge by this, whatever the files say\n"
-	"  --clock-error NS  stamps of different actors may be wrong by so much (default 0)\n"
-	"  --join            all files are of one round, whose halves were kept on different\n"
-	"                    machines: judge without comparing their clocks\n"
-	"  --stats           also say what stands behind each verdict\n"
-	"  --export jsonl    print operations instead: {index, process, type, f, value, time, "
-	"error}\n"
+	"Judges saved histories. Files of one run, instance and round belong together, control's "
+	"among\n"
+	"them; of a folder, all its *.hist files and those below it.\n"
+	"  --model M           fifo, lock, register, ...: judge by this, whatever the files say\n"
+	"  --clock-error NS    stamps of different actors may be wrong by so much (default 0)\n"
+	"  --join              all files are of one round, whose halves were kept on different\n"
+	"                      machines: judge without comparing their clocks\n"
+	"  --stats             also say what stands behind each verdict\n"
+	"  --json              one JSON object a round: verdict, rule, text, witness, stats\n"
+	"  --export jsonl|edn  print operations instead, in Jepsen's shape\n"
+	"  --out FOLDER        export each round into a file of its own there\n"
 	"Exit: 0 held, 1 violated, 2 usage, 3 broken input, 5 inconclusive.\n";
 
 static int judge(const struct round *r, const struct options *o)
@@ -31,9 +33,17 @@ static int judge(const struct round *r, const struct options *o)
 		[PL_HELD] = HELD, [PL_VIOLATED] = VIOLATED, [PL_UNKNOWN] = INCONCLUSIVE
 	};
 	struct pl_verdict v;
+	struct stats s;
 
 	pl_check(r->logs, r->n, o->clock_error, &v);
-	print_verdict(r, &v, o);
+	if ((o->stats || o->json) && stats_of(r, &s) < 0) {
+		(void)fputs("plumb-check: out of memory\n", stderr);
+		return BROKEN;
+	}
+	if (!o->json)
+		print_verdict(r, &v, o->stats ? &s : NULL);
+	else if (!json_verdict(r, &v, &s))
+		return BROKEN;
 	return code[v.outcome];
 }
 
@@ -48,15 +58,52 @@ static int worse(int a, int b)
 	return result;
 }
 
-static int run(char **files, int nfiles, const struct options *o)
+/* Of many rounds: how many of which kind. */
+static void sum_up(const int count[], int rounds)
 {
-	struct rounds all;
-	struct round r;
-	int code = rounds_open(&all, files, nfiles, o);
+	printf("%d rounds: %d held, %d violated, %d unknown, %d broken\n", rounds, count[HELD],
+		count[VIOLATED], count[INCONCLUSIVE], count[BROKEN]);
+}
 
-	while (rounds_next(&all, &r))
-		code = worse(code, o->export ? export_round(&r) : judge(&r, o));
-	rounds_close(&all);
+static int all_rounds(struct rounds *all, const struct options *o)
+{
+	int code = HELD, rounds = 0, more, count[INCONCLUSIVE + 1] = { 0 };
+	struct round r;
+
+	for (; (more = rounds_next(all, &r)) != 0; rounds++) {
+		int one = more < 0 ? -more : o->export ? export_round(&r, o) : judge(&r, o);
+
+		count[one]++;
+		code = worse(code, one);
+	}
+	if (rounds > 1 && !o->json && !o->export)
+		sum_up(count, rounds);
+	return code;
+}
+
+static int run(char **paths, int n, const struct options *o)
+{
+	struct files f = { 0 };
+	struct rounds *all;
+	int code = BROKEN;
+
+	for (int i = 0; i < n; i++)
+		files_add(&f, paths[i]);
+	files_sort(&f);
+	if (o->export && !o->out && !o->join && !files_of_one_round(&f)) {
+		(void)fputs(
+			"plumb-check: an export holds one round, and these are more; see --out\n",
+			stderr);
+		files_free(&f);
+		return USAGE;
+	}
+	all = f.nomem ? NULL : rounds_new(&f, o);
+	if (all)
+		code = worse(all_rounds(all, o), f.strange ? BROKEN : HELD);
+	else
+		(void)fputs("plumb-check: out of memory\n", stderr);
+	rounds_free(all);
+	files_free(&f);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		(void)fprintf(stderr, "plumb-check: standard output: %s\n", strerror(errno));
 		return BROKEN;
@@ -91,6 +138,14 @@ static int set_error(struct options *o, const char *arg)
 		       : 0;
 }
 
+static int set_export(struct options *o, const char *arg)
+{
+	o->export = !strcmp(arg, "jsonl") ? FORMAT_JSONL
+		    : !strcmp(arg, "edn") ? FORMAT_EDN
+					  : FORMAT_NONE;
+	return o->export ? 0 : wrong("no such format", arg);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -98,7 +153,9 @@ int main(int argc, char **argv)
 		{ "clock-error", required_argument, NULL, 'c' },
 		{ "stats", no_argument, NULL, 's' },
 		{ "join", no_argument, NULL, 'j' },
+		{ "json", no_argument, NULL, 'J' },
 		{ "export", required_argument, NULL, 'e' },
+		{ "out", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
 		{ 0 },
@@ -120,9 +177,14 @@ int main(int argc, char **argv)
 		case 'j':
 			o.join = true;
 			break;
+		case 'J':
+			o.json = true;
+			break;
 		case 'e':
-			o.export = true;
-			bad = strcmp(optarg, "jsonl") ? wrong("no such format", optarg) : 0;
+			bad = set_export(&o, optarg);
+			break;
+		case 'o':
+			o.out = optarg;
 			break;
 		case 'h':
 			(void)fputs(usage, stdout);

@@ -29,17 +29,28 @@ static void print_record(const struct pl_log *l, const struct pl_rec *r)
 	printf("\n");
 }
 
-static void print_witness(const struct round *r, const struct pl_witness *w)
+const struct pl_log *print_find(
+	const struct round *r, const struct pl_witness *w, const struct pl_rec **ret)
 {
 	for (int i = 0; i < r->n; i++)
 		for (uint64_t k = 0; r->logs[i].head->actor == w->actor && k < r->logs[i].n; k++)
-			if (r->logs[i].rec[k].seq == w->seq) {
-				print_record(&r->logs[i], &r->logs[i].rec[k]);
-				return;
+			if (r->logs[i].rec[k].seq == w->seq && r->logs[i].rec[k].state != PL_MORE) {
+				*ret = &r->logs[i].rec[k];
+				return &r->logs[i];
 			}
+	return NULL;
 }
 
-void print_verdict(const struct round *r, const struct pl_verdict *v, const struct options *o)
+static void print_witness(const struct round *r, const struct pl_witness *w)
+{
+	const struct pl_rec *rec;
+	const struct pl_log *l = print_find(r, w, &rec);
+
+	if (l)
+		print_record(l, rec);
+}
+
+void print_verdict(const struct round *r, const struct pl_verdict *v, const struct stats *s)
 {
 	const struct pl_hist_head *h = r->logs[0].head;
 
@@ -47,13 +58,13 @@ void print_verdict(const struct round *r, const struct pl_verdict *v, const stru
 		pl_outcome_name(v->outcome), CLEAN(h->driver), CLEAN(h->variant), CLEAN(h->run),
 		h->inst, h->round, words_model(h->model), r->n, v->ops);
 	if (v->outcome != PL_HELD)
-		printf("  %s: %s\n", v->rule, v->text);
+		printf("  %s: %s\n", v->rule, CLEAN(v->text));
 	if (v->outcome != PL_HELD && v->slack_ns >= 0)
 		printf("  the stamps would have to be wrong by %" PRId64
 		       " ns for this to be right\n",
 			v->slack_ns);
 	for (int i = 0; i < v->nwit; i++)
 		print_witness(r, &v->wit[i]);
-	if (o->stats)
-		stats_print(v);
+	if (s)
+		stats_print(v, s);
 }

@@ -1,29 +1,39 @@
 /* SPDX-License-Identifier: MIT
  *
- * From files to rounds: files of one run, instance and round belong together, whoever wrote them.
+ * From files to rounds: files of one run, instance and round belong together, whoever wrote them. A round of which a
+ * file cannot be read is not judged: what is missing would look like a message that nobody sent.
  */
 #include "tool.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static int by_round(const void *a, const void *b)
-{
-	const struct pl_hist_head *x = ((const struct pl_log *)a)->head,
-				  *y = ((const struct pl_log *)b)->head;
-	int c = memcmp(x->run, y->run, sizeof x->run);
+struct rounds {
+	const struct files *f;
+	const struct options *o;
+	int next;
+	struct pl_log *mapped, *logs; /* as they are in the files; as they are judged */
+	size_t *size;
+	struct pl_hist_head *heads;
+	int nmapped, njoined;
+};
 
-	if (c == 0)
-		c = (x->inst > y->inst) - (x->inst < y->inst);
-	if (c == 0)
-		c = (x->round > y->round) - (x->round < y->round);
-	return c ? c : (x->actor > y->actor) - (x->actor < y->actor);
-}
-
-static bool same_round(const struct pl_log *a, const struct pl_log *b)
+struct rounds *rounds_new(const struct files *f, const struct options *o)
 {
-	return a->head->inst == b->head->inst && a->head->round == b->head->round &&
-	       !memcmp(a->head->run, b->head->run, sizeof a->head->run);
+	struct rounds *r = calloc(1, sizeof *r);
+	size_t n = (size_t)f->n + 1;
+
+	if (!r)
+		return NULL;
+	*r = (struct rounds){ .f = f, .o = o };
+	r->mapped = calloc(n, sizeof *r->mapped);
+	r->logs = calloc(n, sizeof *r->logs);
+	r->size = calloc(n, sizeof *r->size);
+	r->heads = o->model >= 0 ? calloc(n, sizeof *r->heads) : NULL;
+	if (r->mapped && r->logs && r->size && (r->heads || o->model < 0))
+		return r;
+	rounds_free(r);
+	return NULL;
 }
 
 /* The mapping is read-only: another model needs another header. */
@@ -34,64 +44,96 @@ static void override(struct pl_log *l, struct pl_hist_head *h, int model)
 	l->head = h;
 }
 
-/* In place of the halves, what they are together. Their number, or below 0 after a message. */
-static int join_all(struct pl_log **logs, int n)
+static void forget(struct rounds *r)
 {
-	struct pl_log *all = calloc((size_t)n, sizeof *all);
-	const char *why = "out of memory";
+	for (int i = 0; i < r->njoined; i++) {
+		free((void *)r->logs[i].head);
+		free((void *)r->logs[i].rec);
+	}
+	for (int i = 0; i < r->nmapped; i++)
+		pl_file_unmap(&r->mapped[i], r->size[i]);
+	r->nmapped = r->njoined = 0;
+}
 
-	n = all ? pl_join(*logs, n, all, &why) : -1;
+static bool complain(const char *path, const char *why)
+{
+	(void)fprintf(stderr, "plumb-check: %s: %s\n", path, why);
+	return false;
+}
+
+static bool take(struct rounds *r, const struct file *f)
+{
+	int i = r->nmapped;
+	char why[160];
+
+	if (pl_file_map(f->path, &r->mapped[i], &r->size[i], why, sizeof why) < 0)
+		return complain(f->path, why);
+	r->nmapped++;
+	if (pl_file_records(&r->mapped[i], why, sizeof why) < 0)
+		return complain(f->path, why);
+	if (i > 0 && !r->o->join && r->mapped[i].head->actor == r->mapped[i - 1].head->actor)
+		return complain(f->path, "another file of this round is the same actor's");
+	r->logs[i] = r->mapped[i];
+	if (r->o->model >= 0)
+		override(&r->logs[i], &r->heads[i], r->o->model);
+	return true;
+}
+
+/* In place of the halves, what they are together. */
+static bool join(struct rounds *r)
+{
+	struct pl_log *all = calloc((size_t)r->nmapped + 1, sizeof *all);
+	const char *why = "out of memory";
+	int n = all ? pl_join(r->logs, r->nmapped, all, &why) : -1;
+
 	if (n < 0) {
 		(void)fprintf(stderr, "plumb-check: %s\n", why);
 		free(all);
-		return -1;
+		return false;
 	}
-	free(*logs);
-	*logs = all;
-	return n;
-}
-
-int rounds_open(struct rounds *r, char **files, int nfiles, const struct options *o)
-{
-	int code = HELD;
-	char why[160];
-
-	*r = (struct rounds){ .logs = calloc((size_t)nfiles, sizeof *r->logs),
-		.heads = calloc((size_t)nfiles, sizeof *r->heads),
-		.joined = o->join };
-	for (int i = 0; r->logs && r->heads && i < nfiles; i++) {
-		if (pl_file_map(files[i], &r->logs[r->n], why, sizeof why) < 0) {
-			(void)fprintf(stderr, "plumb-check: %s: %s\n", files[i], why);
-			code = BROKEN;
-			continue;
-		}
-		if (o->model >= 0)
-			override(&r->logs[r->n], &r->heads[r->n], o->model);
-		r->n++;
-	}
-	if (r->logs)
-		qsort(r->logs, (size_t)r->n, sizeof *r->logs, by_round);
-	if (o->join && r->n > 0 && code == HELD) {
-		int n = join_all(&r->logs, r->n);
-
-		r->n = n < 0 ? 0 : n;
-		code = n < 0 ? INCONCLUSIVE : code;
-	}
-	return code;
-}
-
-bool rounds_next(struct rounds *r, struct round *ret)
-{
-	int i = r->next;
-
-	while (r->next < r->n && (r->joined || same_round(&r->logs[i], &r->logs[r->next])))
-		r->next++;
-	*ret = (struct round){ .logs = r->logs + i, .n = r->next - i };
-	return ret->n > 0;
-}
-
-void rounds_close(struct rounds *r)
-{
 	free(r->logs);
+	r->logs = all;
+	r->njoined = n;
+	return true;
+}
+
+/* Files that are no histories may be of any round: then only one that says that it is whole is judged. */
+static bool may_lack(const struct rounds *r)
+{
+	const struct pl_hist_head *last = r->mapped[r->nmapped - 1].head;
+
+	return r->f->strange && (last->actor != PL_CONTROL || last->actors == 0);
+}
+
+int rounds_next(struct rounds *r, struct round *ret)
+{
+	const struct file *f = &r->f->file[r->next];
+	bool good = true;
+
+	forget(r);
+	if (r->next == r->f->n)
+		return 0;
+	for (; r->next < r->f->n && (r->o->join || files_same_round(f, &r->f->file[r->next]));
+		r->next++)
+		good = good && take(r, &r->f->file[r->next]);
+	if (good && may_lack(r))
+		good = complain(f->path, "its round is not judged: a file of it may be missing");
+	if (!good)
+		return -BROKEN;
+	if (r->o->join && !join(r))
+		return -INCONCLUSIVE;
+	*ret = (struct round){ .logs = r->logs, .n = r->o->join ? r->njoined : r->nmapped };
+	return 1;
+}
+
+void rounds_free(struct rounds *r)
+{
+	if (!r)
+		return;
+	forget(r);
+	free(r->mapped);
+	free(r->logs);
+	free(r->size);
 	free(r->heads);
+	free(r);
 }

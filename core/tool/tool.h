@@ -13,46 +13,87 @@
 /* Exit codes. */
 enum { HELD = 0, VIOLATED = 1, USAGE = 2, BROKEN = 3, INCONCLUSIVE = 5 };
 
+enum format { FORMAT_NONE, FORMAT_JSONL, FORMAT_EDN };
+
 struct options {
 	int model; /* -1: what the files say */
-	bool export, stats, join;
+	bool stats, json, join;
+	enum format export;
+	const char *out; /* folder of what is exported; NULL: standard output */
 	int64_t clock_error;
 };
 
-/* The logs of one round: of all actors of one object, and control's. */
+/* The logs of one round: of all actors of one object, and control's, in order of their numbers. */
 struct round {
 	struct pl_log *logs;
 	int n;
 };
 
-/* rounds.c: from files to rounds. */
-struct rounds {
-	struct pl_log *logs; /* by run, instance, round and actor */
-	struct pl_hist_head *heads;
-	int n, next;
-	bool joined;
-};
-
-/* HELD, or the exit code after a line to standard error for each file that cannot be read. What can
- * be read is there all the same. */
-int rounds_open(struct rounds *r, char **files, int nfiles, const struct options *o);
-bool rounds_next(struct rounds *r, struct round *ret);
-void rounds_close(struct rounds *r);
-
 /* words.c: what histories call things, made printable: names come from files. In static buffers, eight in turn. */
 const char *words_clean(const char *s, size_t n);
 const char *words_op(const struct pl_hist_head *h, const struct pl_rec *r);
 const char *words_model(uint32_t model);
+enum pl_role words_role(const struct pl_log *l, const struct pl_rec *r);
 
 #define CLEAN(field) words_clean(field, sizeof(field))
 
-/* print.c: a verdict for people. */
-void print_verdict(const struct round *r, const struct pl_verdict *v, const struct options *o);
+/* files.c: which history files there are, by what their heads say. */
+struct file {
+	char *path;
+	char run[sizeof((struct pl_hist_head *)0)->run];
+	uint32_t inst, round;
+	uint16_t actor;
+};
+
+struct files {
+	struct file *file; /* by run, instance, round and actor */
+	int n;
+	bool strange; /* some file was no history: whose round it is of, nobody knows */
+	bool nomem;
+};
+
+/* Adds a file, or all *.hist in a folder and those below it. A line to standard error for each that
+ * cannot be read. */
+void files_add(struct files *f, const char *path);
+void files_sort(struct files *f);
+bool files_same_round(const struct file *a, const struct file *b);
+bool files_of_one_round(const struct files *f); /* once sorted */
+void files_free(struct files *f);
+
+/* rounds.c: from files to rounds, one in memory at a time. */
+struct rounds;
+struct rounds *rounds_new(const struct files *f, const struct options *o);
+/* 1, 0 at the end, or the negative of an exit code after a line to standard error. What it gave before
+ * is gone then. */
+int rounds_next(struct rounds *r, struct round *ret);
+void rounds_free(struct rounds *r);
 
 /* stats.c: what stands behind a verdict. */
-void stats_print(const struct pl_verdict *v);
+enum { STATS_DEPTH = 16 }; /* so many in flight, or more */
+
+struct stats {
+	uint64_t begun[STATS_DEPTH +
+		       1]; /* operations that began as the nth of those in flight, from 1 */
+	uint64_t adjacent,
+		apart; /* neighbours in order of begin, of different actors; those of them in
+				     which the one had ended before the other began */
+	int busy;      /* actors that did anything */
+};
+
+int stats_of(const struct round *r, struct stats *ret);
+int64_t stats_percentile(const struct pl_verdict *v, int per_mille);
+const char *stats_doubt(const struct pl_verdict *v, const struct stats *s); /* NULL: none */
+void stats_print(const struct pl_verdict *v, const struct stats *s);
+
+/* print.c: a verdict for people. Stats may be NULL. And the record that a witness points at, NULL: there is none. */
+const struct pl_log *print_find(
+	const struct round *r, const struct pl_witness *w, const struct pl_rec **ret_rec);
+void print_verdict(const struct round *r, const struct pl_verdict *v, const struct stats *s);
+
+/* json.c: the same for machines, one object a line. False: out of memory. */
+bool json_verdict(const struct round *r, const struct pl_verdict *v, const struct stats *s);
 
 /* export.c: the operations of a round for other checkers. An exit code. */
-int export_round(const struct round *r);
+int export_round(const struct round *r, const struct options *o);
 
 #endif

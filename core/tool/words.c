@@ -6,7 +6,7 @@
 
 #include "../kit/kit.h"
 
-enum { TURNS = 8, LENGTH = 48 };
+enum { TURNS = 8, LENGTH = 256 };
 
 /* Only what is printable, and no end of a string or of a command, reaches the terminal. */
 const char *words_clean(const char *s, size_t n)
@@ -35,4 +35,12 @@ const char *words_op(const struct pl_hist_head *h, const struct pl_rec *r)
 const char *words_model(uint32_t model)
 {
 	return model < PL_MODELS ? pl_model_name((enum pl_model)model) : "?";
+}
+
+enum pl_role words_role(const struct pl_log *l, const struct pl_rec *r)
+{
+	return r->op < l->head->nops && r->op < PL_HIST_OPS && l->head->actor != PL_CONTROL &&
+			       r->state <= PL_FAIL
+		       ? (enum pl_role)l->head->op[r->op].role
+		       : PL_NONE;
 }
