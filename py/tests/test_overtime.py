@@ -39,3 +39,18 @@ def test_a_long_run_is_drawn_in_few_points():
 )
 def test_half_a_course_is_not_drawn(lines):
     assert overtime.drawn(overtime.points(lines)) == ""
+
+
+@pytest.mark.parametrize(
+    "span, labels",
+    [
+        (300_000_000, "0 100 ms 200 ms 300 ms"),
+        (19_200_000_000, "0 5 s 10 s 15 s"),
+        (3_700 * 10**9, "0 20 min 40 min 60 min"),
+    ],
+)
+def test_the_clock_shows_round_times_where_they_are(span, labels):
+    drawn = [ET.fromstring(x) for x in overtime._clock(span, 10)]
+    assert " ".join(t.text for t in drawn) == labels
+    step = float(drawn[1].get("x")) - float(drawn[0].get("x"))
+    assert all(abs(float(t.get("x")) - float(drawn[0].get("x")) - i * step) < 0.2 for i, t in enumerate(drawn))

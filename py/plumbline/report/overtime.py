@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from .svg import duration, number
 
 _POINTS_MAX = 150
+_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)
 _LEFT, _WIDTH, _RATE, _LAT, _BETWEEN = 80, 600, 110, 110, 30
 
 
@@ -147,9 +148,9 @@ def _steps(name: str, of: Sequence[tuple[Point, float]], x: Any) -> str:
 
 
 def _clock(span: int, height: int) -> list[str]:
-    """Four times below, whole seconds where they can be."""
-    quarters = [span * i / 4 for i in range(5)]
-    times = [round(q / 1e9) * 1e9 if span >= 8e9 else q for q in quarters]
+    """At most six times below, round ones."""
+    step = next((s * 1e9 for s in _STEPS_S if s * 1e9 * 5 >= span), span / 4)
+    times = [step * i for i in range(int(span / step) + 1)]
     return [
         f'<text class="gap" x="{_LEFT + min(t / span, 1) * _WIDTH:.1f}" y="{height - 6}">{_time(t)}</text>'
         for t in times
