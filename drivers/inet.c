@@ -23,6 +23,7 @@
 #include <sys/time.h>
 
 enum { TCP4, TCP6, UDP4, UDP6 };
+enum { STRANGERS_MAX = 64 };
 enum { NONBLOCK, SNDBUF, RCVBUF, ACCEPT };	/* arguments of open */
 enum { OUT_PORT, OUT_ADDR, OUT_HIGH, OUT_LOW }; /* results of open */
 
@@ -169,6 +170,34 @@ static long connected(struct pl_obj *o, const union address *at, socklen_t len)
 	return o->fd[1] < 0 ? -1 : connect(o->fd[1], &at->any, len);
 }
 
+static bool is_from(const union address *peer, int end)
+{
+	union address is = { 0 };
+	socklen_t len = sizeof is;
+
+	return getsockname(end, &is.any, &len) == 0 && len == length_of(peer->any.sa_family) &&
+	       memcmp(peer, &is, len) == 0;
+}
+
+/* The other side of `end`. The port is open to everybody on this machine: whoever else came first
+ * is turned away. */
+static int accept_of(int listener, int end)
+{
+	int i;
+
+	for (i = 0; i <= STRANGERS_MAX; i++) {
+		union address peer = { 0 };
+		socklen_t len = sizeof peer;
+		int fd = accept4(listener, &peer.any, &len, SOCK_CLOEXEC);
+
+		if (fd < 0 || is_from(&peer, end))
+			return fd;
+		(void)close(fd);
+	}
+	errno = ECONNABORTED;
+	return -1;
+}
+
 /* Both ends here: bound or listening, connected, accepted. */
 static long open_both(struct pl_obj *o)
 {
@@ -184,7 +213,7 @@ static long open_both(struct pl_obj *o)
 	if (!is_tcp(o))
 		return 0;
 	listener = o->fd[0];
-	o->fd[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	o->fd[0] = accept_of(listener, o->fd[1]);
 	(void)close(listener);
 	return o->fd[0];
 }

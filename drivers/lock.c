@@ -22,6 +22,18 @@ struct guarded {
 	volatile uint64_t count, twin; /* equal whenever nobody is inside */
 };
 
+/* Zeros that are written have their place: on a full disk a store in a mapping of a hole would end
+ * who makes it, by SIGBUS. */
+static long begin_count(int fd)
+{
+	struct guarded zero = { 0 };
+	long n = write(fd, &zero, sizeof zero);
+
+	if (n >= 0 && n < (long)sizeof zero)
+		errno = ENOSPC;
+	return n == (long)sizeof zero ? 0 : -1;
+}
+
 static long lock_open(struct pl_obj *o, const struct pl_args *a)
 {
 	char path[PL_PATH_MAX];
@@ -30,7 +42,7 @@ static long lock_open(struct pl_obj *o, const struct pl_args *a)
 
 	o->fd[0] = open(pl_path(o->name, path),
 		O_RDWR | O_CLOEXEC | (o->create ? O_CREAT | O_EXCL : 0), 0600);
-	if (o->fd[0] < 0 || (o->create && ftruncate(o->fd[0], sizeof(struct guarded)) < 0))
+	if (o->fd[0] < 0 || (o->create && begin_count(o->fd[0]) < 0))
 		return -1;
 	/* A mapping keeps its description alive, with its locks: it gets one of its own. Not so for
 	 * record locks, which are not the description's, and which the close would give up. */

@@ -2,9 +2,10 @@
 """Calls, and what can happen to them: deadlines, cancelling, faults, handles that come and go, three kinds of actors."""
 import os
 import time
+from pathlib import Path
 
 import pytest
-from conftest import Driver, DriverError, gone, stat_of
+from conftest import DRIVERS, Driver, DriverError, gone, preload, stat_of
 
 KINDS = ("process", "thread", "exec")
 INT64_MAX = 2**63 - 1
@@ -312,3 +313,25 @@ def test_attach_and_names(driver):
     assert d.call(0, "send", "o", size=32).ret == 0, "who attached does not unlink"
     p = driver("pipe")
     refused(lambda: p.open("x", name="/plumb.x")), refused(lambda: p.open("x", mode="attach"))
+
+
+@pytest.mark.parametrize("variant", ["tcp4", "tcp6"])
+def test_a_stranger_who_connects_first_is_turned_away(driver, variant):
+    """The port of a pair over loopback is open to everybody on this machine."""
+    shim = DRIVERS.parent / "core" / "tests" / "libplumb-stranger.so"
+    if not shim.exists():
+        pytest.skip(f"no {shim}")
+    d = driver("inet", env=preload(shim, ""))
+    d.open("p", variant=variant)
+    (a,) = d.actors(1)
+    sent = d.call(a, "send", "p", size=64)
+    assert d.call(a, "recv", "p", size=64, deadline_ms=3000).token == sent.token
+
+
+def test_the_counter_that_a_file_lock_guards_has_its_place_on_the_disk(driver):
+    """A hole would be filled by the first owner who counts, in the middle of a round; on a full disk that is its end."""
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("no /dev/shm")
+    d = driver("lock", env={**os.environ, "TMPDIR": "/dev/shm"})
+    made = Path("/dev/shm" + d.open("p", variant="ofd")["name"]).stat()
+    assert (made.st_size, made.st_blocks > 0) == (16, True)
