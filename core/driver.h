@@ -118,11 +118,12 @@ enum pl_how {
 
 enum pl_arg_kind {
 	PL_INT,
-	PL_SIZE,  /* length of the payload: args->buf and ->len. At most one in an operation */
-	PL_TAG,	  /* priority, type, number of tokens: goes into the record's `aux` before the call.
+	PL_SIZE, /* length of the payload: args->buf and ->len. At most one in an operation */
+	PL_TAG,	 /* priority, type, number of tokens: goes into the record's `aux` before the call.
 		    At most one */
-	PL_ACTOR, /* a request gives an actor's number, the driver gets that actor's thread id. In
-		     rounds it is the owner (PL_OWNED) */
+	PL_ACTOR, /* a request gives an actor's number, the driver gets the id of that actor's process,
+		     which is not another's before the call returns. In rounds it is the owner
+		     (PL_OWNED). At most one */
 };
 
 /* An argument. [min, max] is what a request may say (hello shows it, the kit enforces it); [lo, hi]

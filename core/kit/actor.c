@@ -53,12 +53,26 @@ int pl_end_for(const struct pl_driver *d, const struct pl_op *op)
 	return d->ends[0] && op->role == PL_PUT ? 1 : 0;
 }
 
-/* A number that no process has answers for an actor that is not there: 0 and below mean groups. */
-int64_t pl_actor_tid(const struct pl_shared *s, int64_t id)
+/* A number that no process has answers for an actor that is not there: 0 and below mean groups. Control takes
+ * the number away, then looks who aims at it, then reaps; here it is announced, then looked at again. Who aims
+ * at what is reaped all the same has seen nothing of it. */
+int64_t pl_actor_aim(struct pl_env *e, int64_t id)
 {
-	int32_t tid = id >= 0 && id < PL_ACTORS_MAX ? atomic_load(&s->slot[id].tid) : 0;
+	bool is = id >= 0 && id < PL_ACTORS_MAX;
+	int32_t pid = is ? atomic_load(&e->shared->slot[id].pid) : 0;
 
-	return tid > 1 ? tid : INT32_MAX;
+	if (pid <= 1)
+		return INT32_MAX;
+	atomic_store(&e->slot->aim, pid);
+	if (atomic_load(&e->shared->slot[id].pid) == pid)
+		return pid;
+	pl_actor_aimed(e);
+	return INT32_MAX;
+}
+
+void pl_actor_aimed(struct pl_env *e)
+{
+	atomic_store_explicit(&e->slot->aim, 0, memory_order_release);
 }
 
 const struct pl_arg *pl_arg_of(const struct pl_op *op, enum pl_arg_kind kind, int *ret_index)
@@ -154,10 +168,9 @@ static void call_args(struct pl_env *e, const struct pl_cmd *m, struct pl_args *
 	const struct pl_op *op = &e->ops[m->op];
 	int i;
 
-	for (i = 0; i < PL_ARGS_MAX; i++)
-		a->v[i] = op->arg[i].name && op->arg[i].kind == PL_ACTOR
-				  ? pl_actor_tid(e->shared, m->v[i])
-				  : m->v[i];
+	memcpy(a->v, m->v, sizeof a->v);
+	if (pl_arg_of(op, PL_ACTOR, &i))
+		a->v[i] = pl_actor_aim(e, m->v[i]);
 	a->deadline = (struct timespec){ .tv_sec = (time_t)m->sec, .tv_nsec = (long)m->nsec };
 	(void)pl_arg_of(op, PL_SIZE, &i);
 	a->len = i >= 0 ? (size_t)a->v[i] : 0;
@@ -192,6 +205,7 @@ static void do_call(struct pl_env *e, const struct pl_cmd *m)
 	rsp.err = rsp.ret < 0 ? errno : 0;
 	rsp.t_ret = pl_now();
 	atomic_fetch_add(&e->slot->in_op, 1);
+	pl_actor_aimed(e);
 	rsp.tag = r.tag;
 	rsp.len = a.len;
 	memcpy(rsp.out, r.out, sizeof rsp.out);
@@ -316,7 +330,9 @@ void pl_actor_main(struct pl_env *e)
 {
 	own_slot = e->slot;
 	e->slot->tid = (int32_t)syscall(SYS_gettid);
+	e->slot->pid = (int32_t)syscall(SYS_getpid);
 	atomic_store(&e->slot->phase, PHASE_IDLE);
 	obey(e);
 	atomic_store(&e->slot->tid, 0); /* a thread's number is soon another's */
+	atomic_store(&e->slot->pid, 0);
 }

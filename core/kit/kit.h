@@ -7,7 +7,7 @@
  *   request.c  the table of requests        hello.c    what a driver says of itself
  *   object.c   handles: open, release, close, journal
  *   call.c     one operation, its deadline, its cancel
- *   spawn.c    actors: fork, thread, kill, reap
+ *   spawn.c    actors: fork, thread, kill   reap.c     their deaths
  *   exec.c     actors of a fresh program    fault.c    kill, stop, continue, close, signal
  *   chan.c     messages between control and an actor
  *   actor.c    an actor's loop              stage.c    its stages of a round
@@ -70,6 +70,8 @@ struct pl_slot {
 	_Atomic uint32_t in_op;		  /* odd between the two stamps of an operation */
 	_Atomic uint64_t done, okay, fail, bytes;
 	_Atomic int32_t tid;
+	_Atomic int32_t pid; /* whom signals reach; 0: not there, or about to be reaped */
+	_Atomic int32_t aim; /* the pid that its operation may signal: it is not reaped meanwhile */
 	_Atomic uint32_t heard; /* messages acted upon that open or close an object */
 	int32_t fd;		/* what the operation in flight addresses, */
 	uint64_t mem, mem_len;	/* in this actor's address space */
@@ -186,7 +188,8 @@ void *pl_actor_buf(struct pl_env *e, size_t len);
 void pl_actor_signals(void);
 void pl_actor_stages(struct pl_env *e, uint32_t seen); /* stage.c: until STAGE_OVER */
 int pl_end_for(const struct pl_driver *d, const struct pl_op *op);
-int64_t pl_actor_tid(const struct pl_shared *s, int64_t id); /* no such actor: nobody's */
+int64_t pl_actor_aim(struct pl_env *e, int64_t id); /* its pid; no such actor: nobody's */
+void pl_actor_aimed(struct pl_env *e);		    /* it is not used any more */
 struct timespec pl_deadline_in(const struct pl_op *op, int64_t ns);
 const struct pl_arg *pl_arg_of(const struct pl_op *op, enum pl_arg_kind kind, int *ret_index);
 const struct pl_op *pl_ops_table(const struct pl_driver *d, unsigned *ret_n);
@@ -289,11 +292,14 @@ json_t *pl_objects_drop(void);		 /* closes and unlinks all: the names that could
 int pl_args_parse(const struct pl_arg *table, json_t *req, int64_t *v, char *why, size_t n);
 bool pl_handle_name_ok(const char *name);
 
+/* reap.c */
+void pl_reap(void);
+int64_t pl_reap_timer(int64_t now); /* when to look again; INT64_MAX: a death tells by itself */
+void pl_actor_left(unsigned id);    /* a thread's channel closed: it is gone, its process is not */
+
 /* spawn.c */
 void pl_req_actor(int64_t id, json_t *req);
 int pl_spawn(unsigned id);
-void pl_reap(void);
-void pl_actor_left(unsigned id); /* a thread's channel closed: it is gone, its process is not */
 int pl_signal_actor(struct pl_actor *a, int sig); /* refuses pid <= 1 */
 void pl_kill_actor(unsigned id, bool asked);
 

@@ -230,6 +230,7 @@ static int64_t timers(void)
 		next = c->next_tick;
 	next = min64(next, pl_call_timers(now));
 	next = min64(next, pl_round_timers(now));
+	next = min64(next, pl_reap_timer(now));
 	if (c->stopping)
 		next = min64(next, c->stop_at);
 	return next;

@@ -12,6 +12,8 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -64,6 +66,14 @@ static inline long raw_wait_peek(void)
 	long r = syscall(SYS_waitid, P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT, NULL);
 
 	return r < 0 ? r : si.si_pid;
+}
+
+static inline bool raw_is_dead(pid_t pid)
+{
+	siginfo_t si = { 0 };
+
+	return syscall(SYS_waitid, P_PID, pid, &si, WEXITED | WNOHANG | WNOWAIT, NULL) == 0 &&
+	       si.si_pid == pid;
 }
 
 static inline long raw_wait(long pid, int *status)

@@ -61,8 +61,15 @@ static int enlist(unsigned i)
 	return pl_chan_send(c->actor[i].chan, &m, sizeof m, NULL, 0);
 }
 
-/* 1 all are there, 0 a death is not reaped yet, < 0 -errno. One that died unasked may still look
- * alive: its channel tells. */
+/* Not yet ready for what others do to it: what they sent to a replaced owner would be sent to nobody. */
+static bool on_its_way(unsigned i)
+{
+	return pl_run_has(i) && atomic_load(&c->shared->slot[i].phase) == PHASE_NONE &&
+	       pl_now() - c->job->round_begun < PL_THERE_NS;
+}
+
+/* 1 all are there, 0 a death is not reaped yet or a birth not over, < 0 -errno. One that died unasked
+ * may still look alive: its channel tells. */
 static int gather(void)
 {
 	unsigned i;
@@ -89,6 +96,9 @@ static int gather(void)
 				return r;
 			c->actor[i].enlisted = true;
 		}
+	for (i = 0; i < c->nactors; i++)
+		if (on_its_way(i))
+			return 0;
 	return 1;
 }
 
@@ -141,8 +151,10 @@ void pl_round_try(void)
 			why, sizeof why, "an actor that died cannot be replaced: %s", strerror(-r));
 		return pl_run_fail(why);
 	}
-	if (r == 0)
+	if (r == 0) {
+		j->due = pl_now() + PL_NAP_NS;
 		return;
+	}
 	if (j->spoilt && pl_object_reset(&c->handle[j->handle]) < 0)
 		return pl_run_fail("the object cannot be made afresh");
 	j->spoilt = false;
@@ -336,7 +348,7 @@ int64_t pl_round_timers(int64_t now)
 {
 	struct pl_run *j = c->job;
 
-	if (!j || j->stage == GATHER || c->stopping)
+	if (!j || c->stopping)
 		return INT64_MAX;
 	if (now < j->due)
 		return j->due;
@@ -365,6 +377,7 @@ int64_t pl_round_timers(int64_t now)
 			(void)raw_kill(c->checker, SIGKILL);
 		break;
 	case GATHER:
+		pl_round_try();
 		break;
 	}
 	return c->job ? c->job->due : INT64_MAX;

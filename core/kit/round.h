@@ -22,7 +22,9 @@ enum stage_of_round { GATHER, WORK, KICK, DRAIN, CHECK };
 #define PL_SLOW_NS INT64_C(30000000000) /* a round that lasts longer is given up */
 #define PL_DRAIN_NS INT64_C(2000000000)
 #define PL_CHECK_NS INT64_C(20000000000)
-#define PL_NAP_NS INT64_C(500000) /* at first; then twice as long each time, up to PL_LOOK_NS */
+#define PL_NAP_NS                                                                                  \
+	INT64_C(500000) /* for a birth; for a seat at first, then twice as long each time, up to PL_LOOK_NS */
+#define PL_THERE_NS INT64_C(1000000000) /* how long a round waits for who was just started */
 #define PL_CLEAN_NS INT64_C(2000000000) /* rounds that only empty the object: drainers die too */
 
 struct pl_run {

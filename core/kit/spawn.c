@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Actors from control's side: making them, ending them, learning of their deaths.
+ * Actors from control's side: making them, ending them.
  *
  * PR_SET_PDEATHSIG plus a look at getppid() ties an actor to control. After the fork an actor
  * closes every descriptor of the kit but its own channel, the bell and the shared memory.
@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 
 enum { THERE_NS = 1000000000 };
 
@@ -137,7 +136,10 @@ static _Atomic unsigned threads_left; /* of a host process */
 static void *thread_main(void *arg)
 {
 	struct pl_env *e = arg;
+	sigset_t none;
 
+	(void)sigemptyset(&none);
+	(void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 	attach_objects(e);
 	pl_actor_main(e);
 	if (atomic_fetch_sub(&threads_left, 1) == 1)
@@ -154,10 +156,14 @@ struct host_plan {
 static _Noreturn void host_main(const struct host_plan *h)
 {
 	struct pl_env *env = calloc(h->n, sizeof *env);
+	sigset_t all;
 	pthread_t t;
 	unsigned i;
 
 	atomic_store(&threads_left, h->n);
+	(void)sigfillset(
+		&all); /* this thread is no actor: what is sent to the process is for those */
+	(void)pthread_sigmask(SIG_SETMASK, &all, NULL);
 	drop_reopened();
 	for (i = 0; env && i < h->n; i++) {
 		fill_env(&env[i], h->id[i], h->chan[i]);
@@ -224,6 +230,8 @@ static int start(struct host_plan *h)
 		atomic_store(&c->shared->slot[h->id[i]].phase, PHASE_NONE);
 		atomic_store(&c->shared->slot[h->id[i]].in_op, 0);
 		atomic_store(&c->shared->slot[h->id[i]].tid, 0);
+		atomic_store(&c->shared->slot[h->id[i]].pid, 0);
+		atomic_store(&c->shared->slot[h->id[i]].aim, 0);
 		atomic_store(&c->shared->slot[h->id[i]].heard, 0);
 		c->actor[h->id[i]].told = 0;
 	}
@@ -386,89 +394,6 @@ void pl_kill_actor(unsigned id, bool asked)
 			pl_control_note(PL_OP_KILL, i, before, before, 0, 0);
 		}
 	(void)raw_kill(a->pid, SIGKILL);
-}
-
-/* It may have answered before it died. */
-static void last_words(unsigned id)
-{
-	struct pollfd p = { .fd = c->actor[id].chan, .events = POLLIN };
-
-	if (c->actor[id].call.live && p.fd >= 0 && raw_poll(&p, 1, 0, NULL) > 0)
-		pl_call_answer(id);
-}
-
-static void buried(unsigned id, int status, int64_t when)
-{
-	struct pl_actor *a = &c->actor[id];
-	json_t *e = json_pack("{sisi}", "actor", (int)id, "pid", (int)a->pid);
-
-	last_words(id);
-	pl_who_died(id);
-	a->status = status;
-	a->alive = a->dying = a->execed = false;
-	if (a->chan >= 0)
-		(void)raw_close(a->chan);
-	a->chan = -1;
-	atomic_store(&c->shared->slot[id].phase, PHASE_NONE);
-	pl_control_note(PL_OP_REAP, id, when, when, status, 0);
-	(void)json_object_set_new(
-		e, "is", json_string(WIFSIGNALED(status) ? "signalled" : "exited"));
-	if (WIFSIGNALED(status))
-		(void)json_object_set_new(
-			e, "signal", json_string(pl_signal_name(WTERMSIG(status))));
-	else
-		(void)json_object_set_new(e, "status", json_integer(WEXITSTATUS(status)));
-	(void)json_object_set_new(e, "asked", json_boolean(a->asked));
-	pl_event("actor", e);
-	pl_round_died(id, when);
-	pl_call_died(id);
-}
-
-void pl_actor_left(unsigned id)
-{
-	struct pl_actor *a = &c->actor[id];
-	unsigned i;
-
-	if (a->kind != KIND_THREAD || !a->alive)
-		return;
-	for (i = 0; i < c->nactors; i++)
-		if (i != id && c->actor[i].alive && c->actor[i].pid == a->pid)
-			break;
-	if (i < c->nactors)
-		buried(id, 0, pl_now());
-	else
-		a->dying = true; /* the last one takes the process along */
-}
-
-void pl_reap(void)
-{
-	int status;
-	pid_t pid;
-	unsigned i;
-
-	while ((pid = (pid_t)raw_wait_peek()) > 0) {
-		for (i = 0; i < c->nactors;
-			i++) /* nobody signals a number that is not its any more */
-			if (c->actor[i].alive && c->actor[i].pid == pid)
-				atomic_store(&c->shared->slot[i].tid, 0);
-		if (raw_wait(pid, &status) != pid)
-			return;
-		int64_t when = pl_now();
-
-		if (pid == c->checker) {
-			c->checker = 0;
-			pl_seat_leave();
-			pl_round_checked(status);
-			continue;
-		}
-		for (i = 0; i < c->nactors;
-			i++) /* threads die together: nobody deals with the rest yet */
-			if (c->actor[i].alive && c->actor[i].pid == pid)
-				c->actor[i].dying = true;
-		for (i = 0; i < c->nactors; i++)
-			if (c->actor[i].alive && c->actor[i].pid == pid)
-				buried(i, status, when);
-	}
 }
 
 int pl_actors_kill_all(void)

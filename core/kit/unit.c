@@ -39,9 +39,12 @@ static ALWAYS_INLINE long perform(struct pl_worker *w, const struct pl_op *op,
 {
 	struct pl_rec *rec = &w->rec[w->n];
 	struct pl_slot *s = w->e->slot;
+	int owner = w->owner_at[op - w->e->ops];
 	long ret;
 
 	__builtin_prefetch(rec + 3, 1);
+	if (owner >= 0)
+		w->args.v[owner] = pl_actor_aim(w->e, w->e->shared->owner);
 	if (w->before) {
 		int64_t fresh = w->before(~w->key, w->n);
 
@@ -72,6 +75,8 @@ static ALWAYS_INLINE long perform(struct pl_worker *w, const struct pl_op *op,
 	w->last = pl_now();
 	atomic_store_explicit(&s->in_op, atomic_load_explicit(&s->in_op, memory_order_relaxed) + 1,
 		memory_order_release);
+	if (owner >= 0)
+		pl_actor_aimed(w->e);
 	rec->t_return = w->last;
 	rec->ret = ret;
 	rec->err = w->err;
@@ -113,12 +118,10 @@ static enum next after_failure(const struct pl_worker *w)
 static struct pl_args *args_for(
 	struct pl_worker *w, const struct pl_op *op, const int64_t *v, size_t *ret_len)
 {
-	int i = w->size_at[op - w->e->ops], owner = w->owner_at[op - w->e->ops];
+	int i = w->size_at[op - w->e->ops];
 	struct pl_args *a = &w->args;
 
 	memcpy(a->v, v, sizeof a->v);
-	if (owner >= 0)
-		a->v[owner] = pl_actor_tid(w->e->shared, w->e->shared->owner);
 	a->wait = 0;
 	a->fd = w->fd_at[op - w->e->ops];
 	a->len = *ret_len = i >= 0 ? (size_t)v[i] : 0;
