@@ -106,7 +106,7 @@ enum pl_how {
 				 that has passed if TIMED; if BLOCKS only when poll(2) says POLLIN;
 				 else it is a try form, called until it fails */
 	PL_NEWFD = 1 << 4,    /* returns a new descriptor: `as` gives it a handle */
-	PL_USER = 1 << 5,     /* may complete without entering the kernel: the kit adds fences */
+	PL_USER = 1 << 5,     /* may complete without entering the kernel: the kit adds a fence */
 	PL_NOCANCEL = 1 << 6, /* no signal ends it: only SIGKILL of the actor does */
 	PL_CLOSES = 1 << 7,   /* ends the use of args->fd */
 	PL_MONO = 1 << 8,     /* args->deadline is on CLOCK_MONOTONIC instead */

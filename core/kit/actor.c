@@ -200,9 +200,11 @@ static void do_call(struct pl_env *e, const struct pl_cmd *m)
 	atomic_store(&e->slot->phase, PHASE_CALL);
 	e->slot->since = rsp.t_inv = pl_now();
 	atomic_fetch_add(&e->slot->in_op, 1);
+	pl_stamped();
 	errno = 0;
 	rsp.ret = op->call(o, &a, &r);
 	rsp.err = rsp.ret < 0 ? errno : 0;
+	pl_settle();
 	rsp.t_ret = pl_now();
 	atomic_fetch_add(&e->slot->in_op, 1);
 	pl_actor_aimed(e);

@@ -29,6 +29,31 @@ static inline int64_t pl_now(void)
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
+/* An invoke stamp may err only early, a return stamp only late, and reading the clock is no access to memory: no
+ * fence of C orders it. So:
+ *
+ * After the invoke stamp has been stored. The fence waits for the store, and its data is the reading: no access
+ * that follows is made before the clock was read. A system call needs none: what follows its instruction waits.
+ */
+static inline void pl_stamped(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+/* Before the return stamp is read: what was stored is seen by all others from now on, in place of waiting in a
+ * buffer of this processor's. A system call does not empty that either, and what looks without a lock would
+ * miss it. On x86 the fence empties it, and the vDSO reads with `lfence; rdtsc` or `rdtscp`, after that. On
+ * aarch64 the fence is `dmb`, which orders accesses among themselves, while `mrs cntvct_el0` may be read ahead
+ * of it: the vDSO's `isb` holds that back until what came before is done, which of a store is no more than that
+ * it was issued. `dsb` is done when its stores are seen, and the `isb` behind it keeps the counter there. */
+static inline void pl_settle(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+#ifdef __aarch64__
+	__asm__ volatile("dsb ish\n\tisb" ::: "memory");
+#endif
+}
+
 static inline long raw_read(int fd, void *buf, size_t n)
 {
 	return syscall(SYS_read, fd, buf, n);

@@ -66,12 +66,11 @@ static ALWAYS_INLINE long perform(struct pl_worker *w, const struct pl_op *op,
 	atomic_store_explicit(&s->in_op, atomic_load_explicit(&s->in_op, memory_order_relaxed) + 1,
 		memory_order_release);
 	if (op->how & PL_USER)
-		atomic_thread_fence(memory_order_seq_cst);
+		pl_stamped();
 	errno = 0;
 	ret = op->call(w->obj, a, r);
 	w->err = ret < 0 ? errno : 0;
-	if (op->how & PL_USER)
-		atomic_thread_fence(memory_order_seq_cst);
+	pl_settle();
 	w->last = pl_now();
 	atomic_store_explicit(&s->in_op, atomic_load_explicit(&s->in_op, memory_order_relaxed) + 1,
 		memory_order_release);
