@@ -29,10 +29,10 @@ enum {
 /* Which checker a variant's histories obey (check/). */
 enum pl_model {
 	PL_MODEL_NONE,	   /* recorded, never judged */
-	PL_MODEL_FIFO,	   /* the oldest first */
+	PL_MODEL_FIFO,	   /* the oldest first; an empty one has room for one */
 	PL_MODEL_PRIORITY, /* the highest tag first (PL_LOWEST: the lowest), the oldest in it */
 	PL_MODEL_LOCK,	   /* one owner at a time */
-	PL_MODEL_STREAM,   /* bytes in order */
+	PL_MODEL_STREAM,   /* bytes in order; an empty one has room for some */
 	PL_MODEL_COUNTER,  /* PUT adds result->tag tokens, TAKE removes as many, never below 0 */
 	PL_MODEL_SUM,	   /* PUT adds result->tag, TAKE takes all there is and tells how much */
 	PL_MODEL_REGISTER, /* PUT stores a token, OBSERVE loads it, UPDATE does both at once */
@@ -167,8 +167,10 @@ struct pl_obj {
 	size_t local_len;  /* bytes of it, at least those that a wait may address */
 	const char *name;  /* PL_NAMES: "/plumb.<run>.<inst>.<handle>"; NULL for anonymous ones */
 	int create;	   /* open: 1 create (exclusively), 0 attach to `name` */
-	uint64_t capacity; /* set by open: payloads it holds at most; 0 unknown. Checkers rely on it
-			    */
+	uint64_t capacity; /* set by open: places it has, for one payload each; 0 unknown. Checkers
+			      rely on it until an operation without a role was done to the object */
+	uint32_t grain;	   /* set by open: bytes of a place, where a payload fills as many as its
+			      length begins, and may share the last one. 0: its length is no matter */
 	int64_t out[PL_OUT_MAX]; /* set by open: parameters the kernel chose, named in
 				    pl_driver.open_out */
 };

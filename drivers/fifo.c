@@ -26,7 +26,7 @@ static long open_ends(struct pl_obj *o, const struct pl_args *a)
 	for (i = 0; i < 2 && !a->v[NONBLOCK]; i++)
 		if (fcntl(o->fd[i], F_SETFL, 0) < 0)
 			return -1;
-	o->out[0] = fcntl(o->fd[1], F_GETPIPE_SZ);
+	pipe_tell_capacity(o);
 	return 0;
 }
 

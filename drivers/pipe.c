@@ -20,7 +20,7 @@ static long pipe_open(struct pl_obj *o, const struct pl_args *a)
 		return -1;
 	if (a->v[CAPACITY] && fcntl(o->fd[1], F_SETPIPE_SZ, (int)a->v[CAPACITY]) < 0)
 		return -1;
-	o->out[0] = fcntl(o->fd[1], F_GETPIPE_SZ);
+	pipe_tell_capacity(o);
 	return 0;
 }
 

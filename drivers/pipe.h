@@ -12,6 +12,16 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* Its places are slots of a page each: a write begins one unless what it has fits into the last. */
+static inline void pipe_tell_capacity(struct pl_obj *o)
+{
+	long bytes = fcntl(o->fd[1], F_GETPIPE_SZ), page = sysconf(_SC_PAGESIZE);
+
+	o->out[0] = bytes;
+	if (bytes > 0 && page > 0)
+		o->capacity = (uint64_t)(bytes / page), o->grain = (uint32_t)page;
+}
+
 static inline long pipe_write(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
 	return write(a->fd, a->buf, a->len);

@@ -23,6 +23,14 @@ struct message {
 
 static _Thread_local struct message message;
 
+static long remove_again(int id)
+{
+	int err = errno;
+
+	(void)msgctl(id, IPC_RMID, NULL);
+	return pl_ret(err);
+}
+
 static long msg_open(struct pl_obj *o, const struct pl_args *a)
 {
 	struct msqid_ds now;
@@ -30,8 +38,15 @@ static long msg_open(struct pl_obj *o, const struct pl_args *a)
 	o->fd[0] = msgget(pl_key(o->name), o->create ? IPC_CREAT | IPC_EXCL | 0600 : 0);
 	if (o->fd[0] < 0)
 		return -1;
-	if (msgctl(o->fd[0], IPC_STAT, &now) == 0)
-		o->out[0] = (int64_t)now.msg_qbytes;
+	if (msgctl(o->fd[0], IPC_STAT, &now) < 0)
+		return 0;
+	if (a->v[0] && o->create) {
+		now.msg_qbytes = (msglen_t)a->v[0];
+		if (msgctl(o->fd[0], IPC_SET, &now) < 0)
+			return remove_again(o->fd[0]);
+	}
+	o->out[0] = (int64_t)now.msg_qbytes;
+	o->capacity = now.msg_qbytes, o->grain = 1;
 	return 0;
 }
 
@@ -186,5 +201,5 @@ static const struct pl_op ops[] = {
 };
 
 PL_DRIVER(sysvmsg, "System V message queue", variants, ops, .open = msg_open, .ids = 1,
-	.unlink = msg_unlink, .open_out = { "qbytes" }, .probe = msg_probe, .limit = msg_limit,
-	.needs = { { "sysv_queues", 1 } })
+	.unlink = msg_unlink, .open_args = { { "qbytes", 0, INT32_MAX } }, .open_out = { "qbytes" },
+	.probe = msg_probe, .limit = msg_limit, .needs = { { "sysv_queues", 1 } })

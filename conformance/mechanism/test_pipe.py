@@ -110,6 +110,15 @@ def test_nonblocking_small_write_is_all_or_nothing(d):
     assert bytes_in(d, reader) == held, "a write that failed with EAGAIN has put something in"
 
 
+@clause("PIPE-05", "PIPE-23")
+def test_who_may_not_wait_finds_room_in_an_empty_pipe(d):
+    """One writer and one reader, so that the pipe is often empty for certain; and never holds more than its pages."""
+    d.open(capacity=PAGE, nonblock=1)
+    writer, reader = d.actors(2)
+    d.rounds([{"ids": [writer], "do": ["write"], "size": [SIZE, PIPE_BUF]},
+              {"ids": [reader], "do": ["read"], "size": PIPE_BUF}], ops=300, rounds=8)
+
+
 @clause("PIPE-06")
 def test_nonblocking_large_write_writes_what_fits(d):
     (reader,), (writer,) = ends(d, 1, 1)

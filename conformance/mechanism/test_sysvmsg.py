@@ -69,6 +69,15 @@ def test_who_finds_no_room_waits_for_it(d):
     gives(r, 0, "msgsnd after room was made")
 
 
+@clause("SVM-06", "SVM-21")
+def test_a_small_queue_is_full_when_it_is_full(d):
+    """Room for four of the longest: senders that wait and senders that do not meet its bound all the time."""
+    d.open(qbytes=256)
+    a, b, *readers = d.actors(4)
+    d.rounds([{"ids": [a], "do": ["msgsnd"]}, {"ids": [b], "do": ["msgsnd_nowait"]},
+              {"ids": readers, "do": ["msgrcv", "msgrcv_nowait"]}], ops=400, rounds=8)
+
+
 @clause("SVM-10")
 def test_other_types_neither_wake_nor_starve(d):
     """One waits for type 2 while messages of type 1 come and go."""

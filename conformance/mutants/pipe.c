@@ -4,9 +4,11 @@
  */
 #include "shim.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,6 +39,18 @@ static ssize_t split_write(int fd, const void *buf, size_t n)
 	ssize_t rest = pl_real.write(fd, (const char *)buf + half, n - (size_t)half);
 
 	return rest < 0 ? done : done + rest;
+}
+
+/* No room in a pipe that holds nothing. */
+static ssize_t narrow_write(int fd, const void *buf, size_t n)
+{
+	int inside = 1;
+
+	if (n == 0 || !pl_is_pipe(fd) || ioctl(fd, FIONREAD, &inside) < 0 || inside > 0 ||
+		!pl_fires((int64_t)n))
+		return pl_real.write(fd, buf, n);
+	errno = EAGAIN;
+	return -1;
 }
 
 /* Claims one byte more than went in. */
@@ -82,6 +96,7 @@ static ssize_t double_read(int fd, void *buf, size_t n)
 
 const struct pl_mutant pl_pipe_mutants[] = {
 	{ "write-split", .lie.write = split_write },
+	{ "write-no-room", .lie.write = narrow_write },
 	{ "write-drop", { .every = 100 }, .lie.write = drop_write },
 	{ "write-no-epipe", .lie.write = deaf_write },
 	{ "read-early-eof", .lie.read = eof_read },

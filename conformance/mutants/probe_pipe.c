@@ -26,6 +26,14 @@ static bool split(void)
 	return read(p[0], buf, sizeof buf) != 4096;
 }
 
+static bool narrow(void)
+{
+	int p[2];
+
+	make_pipe(p, O_NONBLOCK);
+	return write(p[1], "0123456789", 10) == -1 && errno == EAGAIN;
+}
+
 static bool dropped(void)
 {
 	int p[2], left = 0;
@@ -112,6 +120,7 @@ static bool roomy(void)
 
 const struct pl_probe pl_pipe_probes[] = {
 	{ "write-split", split },
+	{ "write-no-room", narrow },
 	{ "write-drop,every=1", dropped },
 	{ "write-no-epipe", deaf },
 	{ "read-early-eof", early_eof },

@@ -241,6 +241,16 @@ static bool miscounted(void)
 	return ds.msg_qnum != 1;
 }
 
+static bool no_room(void)
+{
+	struct message m = { .type = 1 };
+	int id = make_queue();
+	bool lied = msgsnd(id, &m, sizeof m.text, IPC_NOWAIT) == -1 && errno == EAGAIN;
+
+	MUST(msgctl(id, IPC_RMID, NULL) == 0);
+	return lied;
+}
+
 static bool not_lowest(void)
 {
 	struct message m;
@@ -292,6 +302,7 @@ const struct pl_probe pl_queues_probes[] = {
 	{ "file-trylock-busy,every=1", busy },
 	{ "file-lock-ring", slept },
 	{ "msg-lose,every=1", miscounted },
+	{ "msg-no-room,every=1", no_room },
 	{ "msg-double,every=1", miscounted },
 	{ "msg-first,every=1", not_lowest },
 	{ "msg-squeeze", squeezed },

@@ -12,6 +12,15 @@ static int lose_send(int id, const void *m, size_t n, int flags)
 	return *(const long *)m > 0 && pl_fires((int64_t)n) ? 0 : pl_real.msgsnd(id, m, n, flags);
 }
 
+/* Who does not wait is sent away, whether there is room or not. */
+static int narrow_send(int id, const void *m, size_t n, int flags)
+{
+	if (!(flags & IPC_NOWAIT) || !pl_fires((int64_t)n))
+		return pl_real.msgsnd(id, m, n, flags);
+	errno = EAGAIN;
+	return -1;
+}
+
 static int double_send(int id, const void *m, size_t n, int flags)
 {
 	int rc = pl_real.msgsnd(id, m, n, flags);
@@ -45,6 +54,7 @@ static ssize_t stale_receive(int id, void *m, size_t n, long type, int flags)
 
 const struct pl_mutant pl_sysvmsg_mutants[] = {
 	{ "msg-lose", { .every = 1000 }, { .msgsnd = lose_send } },
+	{ "msg-no-room", { .every = 100 }, { .msgsnd = narrow_send } },
 	{ "msg-double", { .every = 1000 }, { .msgsnd = double_send } },
 	{ "msg-first", { .every = 100 }, { .msgrcv = first_receive } },
 	{ "msg-squeeze", { 0 }, { .msgrcv = squeeze_receive } },

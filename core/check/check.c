@@ -128,6 +128,8 @@ static void judge(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, 
 				"the plan asks for more than the model is about: an argument "
 				"beyond what rounds draw, or an operation that may change the "
 				"object outside of it");
+		if (!c.broken && !c.nomem && !unjudged)
+			pl_check_ends(&c);
 		if (ret->outcome != PL_VIOLATED && !c.broken && !c.nomem && !unjudged)
 			pl_check_liveness(&c);
 		if (!c.broken && !c.nomem)

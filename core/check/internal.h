@@ -140,6 +140,7 @@ void pl_check_counter(struct pl_case *c);
 void pl_check_none(struct pl_case *c);
 void pl_check_jit(struct pl_case *c);
 void pl_check_liveness(struct pl_case *c);
+void pl_check_ends(struct pl_case *c);
 
 /* exact.c: asks the search about what another checker found. */
 void pl_second_opinion(struct pl_case *c);

@@ -45,8 +45,9 @@ static bool read_queue(struct loader *l, const struct pl_event *e, struct pl_jit
 
 	o->op.value = r->token;
 	o->op.tag = r->aux;
+	o->op.len = r->len;
 	if (e->role == PL_PUT && r->state == PL_FAIL)
-		return named && l->c->head->model == PL_MODEL_PRIORITY && !fails_otherwise(r);
+		return named && l->j->config.capacity && !fails_otherwise(r);
 	if (e->role == PL_PUT)
 		return named || cannot(l, "payloads too short to be told apart were put");
 	if (e->role != PL_TAKE)
@@ -329,6 +330,7 @@ static bool configure(struct loader *l)
 
 	memset(m, 0, sizeof *m);
 	m->capacity = c->head->capacity < TOO_MUCH ? c->head->capacity : 0;
+	m->grain = c->head->grain;
 	m->robust = c->head->caps & PL_ROBUST;
 	m->freed = c->head->caps & PL_FREED;
 	m->lowest = c->head->caps & PL_LOWEST;

@@ -108,6 +108,8 @@ static bool copy(struct join *j, const struct pl_log *from, struct pl_log *to)
 		h->actor = (uint16_t)(h->actor % SIDE + base);
 	h->flags &= PL_HIST_FULL | PL_HIST_BEYOND;
 	h->actors = 0;
+	h->flags |= PL_HIST_ALTERED; /* what was inside when is nobody's to say */
+	h->capacity = 0;
 	for (uint64_t i = 0; i < from->n; i++) {
 		struct pl_rec *r = &rec[n];
 

@@ -130,7 +130,7 @@ static void check_queue(struct levels *l)
 	struct pl_values *q = l->q;
 
 	pl_lost_check(q);
-	pl_capacity_check(q, true);
+	pl_capacity_check(q, false);
 	for (uint32_t i = 0; i < q->n; i++)
 		l->by_inv[i] = i;
 	memcpy(l->by_ret, q->by_ret, q->nput * sizeof *l->by_ret);

@@ -17,6 +17,7 @@
  *   LOST      bytes accepted, the object drained, never read
  *   STALE     end of file while bytes were inside or a writer was still there
  *   VWIT      nothing to read while bytes were inside (room.c)
+ *   OVERCAP BADFULL   stream_room.c
  */
 #include "stream.h"
 
@@ -200,6 +201,7 @@ static void read_event(struct pl_stream *s, const struct pl_event *e)
 {
 	if (!e->rec)
 		return;
+	pl_stream_room_event(&s->room, s->c, e);
 	if (e->role == PL_PUT && e->kind == PL_EV_BEGIN)
 		write_begin(s, e);
 	else if (e->role == PL_PUT && e->kind != PL_EV_KILLED)
@@ -294,6 +296,7 @@ static bool stream_new(struct pl_stream *s, struct pl_case *c, bool overlapping)
 	};
 	s->ref = PL_NEVER;
 	s->put_end = PL_NEVER;
+	pl_stream_room_new(&s->room, c);
 	s->f = malloc(n * sizeof *s->f);
 	s->eof = malloc(n * sizeof *s->eof);
 	s->last_of = malloc(actors * sizeof *s->last_of);
@@ -361,6 +364,7 @@ static void judge(struct pl_stream *s)
 	use_last_bytes(s);
 	pl_empty_check(&s->q, "VWIT");
 	check_eof(s);
+	pl_stream_room_judge(&s->room, s->c);
 	s->q.empty = mine;
 }
 

@@ -24,8 +24,32 @@ struct pl_flow {
 	uint32_t atomic : 1; /* one write of at most PIPE_BUF */
 };
 
+enum { PL_STREAM_CLAIMS = 64 };
+
+/* A finding in the making, as ranks. PL_NEVER: did not happen. */
+struct pl_stream_claim {
+	uint32_t ref, who, before, since, until, after;
+	int64_t bytes;
+};
+
+/* How much is inside, as far as the events have been read. */
+struct pl_stream_room {
+	int64_t most, least, limit;
+	uint32_t begun;	    /* when the last put began, */
+	uint32_t was_empty; /* and the last one that found it certainly empty */
+	uint32_t less, less_by,
+		less_other; /* when it last had less inside, by whom, and by others */
+	struct pl_stream_claim full[PL_STREAM_CLAIMS], over;
+	int nfull, open; /* from `open` on it is not known what came after */
+};
+
+void pl_stream_room_new(struct pl_stream_room *m, const struct pl_case *c);
+void pl_stream_room_event(struct pl_stream_room *m, struct pl_case *c, const struct pl_event *e);
+void pl_stream_room_judge(const struct pl_stream_room *m, struct pl_case *c);
+
 struct pl_stream {
 	struct pl_values q;
+	struct pl_stream_room room;
 	struct pl_case *c;
 	struct pl_flow *f;
 	struct pl_empty *eof;

@@ -119,19 +119,19 @@ static void put_end(struct pl_values *q, const struct pl_event *e)
 {
 	uint32_t at;
 
-	if (e->rec->state == PL_FAIL) {
-		if (pl_found_nothing(e->rec))
-			q->full[q->nfull++] = (struct pl_empty){ e->since, e->rank,
-				pl_ref(q->c, e->who, e->rec) };
-		return;
-	}
+	if (e->rec->state == PL_FAIL && pl_found_nothing(e->rec))
+		q->full[q->nfull++] =
+			(struct pl_empty){ e->since, e->rank, pl_ref(q->c, e->who, e->rec) };
 	at = q->last[e->who];
 	if (at >= q->n || q->v[at].put != pl_ref(q->c, e->who, e->rec)) { /* at a shared instant */
 		at = *pl_values_slot(q, e->rec->token) - 1;
-		if (at == PL_NEVER)
+		if (at == PL_NEVER || q->v[at].put != pl_ref(q->c, e->who, e->rec))
 			return;
 	}
-	pl_values_settle(q, &q->v[at], e->rank);
+	if (e->rec->state == PL_FAIL)
+		q->v[at].d_ret = e->rank; /* whatever it held meanwhile is gone */
+	else
+		pl_values_settle(q, &q->v[at], e->rank);
 }
 
 static void maybe_taken(struct pl_values *q, uint32_t since)

@@ -108,8 +108,9 @@ void pl_sort_by_ret(const struct pl_value *v, uint32_t *index, uint32_t n, uint3
  * these cannot explain. Needs by_ret in order. */
 void pl_empty_check(struct pl_values *q, const char *rule);
 
-/* Capacity: more inside than fits; with `exact` also "full" with room. */
-void pl_capacity_check(struct pl_values *q, bool exact);
+/* Capacity: more inside than fits, "full" with room. With `empty_has_room` an object whose capacity is not known has
+ * some when it is empty. */
+void pl_capacity_check(struct pl_values *q, bool empty_has_room);
 
 /* Slack of the claim that [inv, ret] is covered by values certainly inside, of a priority above
  * `over`

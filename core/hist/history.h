@@ -43,15 +43,16 @@ enum pl_control_op {
 	PL_OP_FORK = 240,
 	PL_OP_KILL, /* t_invoke before the signal was sent */
 	PL_OP_REAP, /* t_return after wait(2) returned: the actor acts no more */
-	PL_OP_OPEN,
+	PL_OP_OPEN, /* before the round: control has end number `aux` of the object, and keeps it
+		       until RELEASE. End 0 is where is taken, end 1 where is put */
 	PL_OP_CLOSE,
-	PL_OP_RELEASE,
-	PL_OP_LEVEL,  /* ret: what could be taken, aux: what could certainly be put, read at
+	PL_OP_RELEASE, /* t_invoke before control gave up end number `aux` */
+	PL_OP_LEVEL,   /* ret: what could be taken, aux: what could certainly be put, read at
 			 quiescence, and of COUNTER and SUM before the round as its first record */
-	PL_OP_ASLEEP, /* at quiescence, `token`'s actor slept in its record number `aux`, in the
+	PL_OP_ASLEEP,  /* at quiescence, `token`'s actor slept in its record number `aux`, in the
 			 right call on the right object, in two samples */
-	PL_OP_KICK,   /* the actor `token` was signalled to end its wait; t_invoke before */
-	PL_OP_DRAIN,  /* from here on only the drainer (`token`) acts: every later take is part of
+	PL_OP_KICK,    /* the actor `token` was signalled to end its wait; t_invoke before */
+	PL_OP_DRAIN,   /* from here on only the drainer (`token`) acts: every later take is part of
 			 the drain */
 	PL_OP_STOP,
 	PL_OP_CONT,
@@ -108,7 +109,7 @@ struct pl_hist_head {
 	char magic[8];
 	uint32_t version, endian, head_size, rec_size;
 	uint64_t head;	   /* records published */
-	uint64_t capacity; /* payloads the object holds at most; 0 unknown */
+	uint64_t capacity; /* places the object has; 0 unknown. See grain */
 	uint64_t seed;
 	int64_t t0; /* CLOCK_MONOTONIC of the run's zero */
 	uint32_t inst, round;
@@ -122,6 +123,7 @@ struct pl_hist_head {
 	struct pl_hist_op op[PL_HIST_OPS];
 	uint32_t actors; /* control's file only: how many actors' histories belong to the round; 0: not
 			    said */
+	uint32_t grain; /* bytes of a place; 0: a payload fills one, whatever its length */
 };
 
 enum pl_hist_flag {
@@ -132,6 +134,8 @@ enum pl_hist_flag {
 	PL_HIST_HALF = 1 << 4,	  /* the other half was kept by another driver: only together can
 				   they be judged (plumb-check --join) */
 	PL_HIST_BEYOND = 1 << 5, /* the plan has operations, or arguments, that no model is about */
+	PL_HIST_ALTERED = 1 << 6, /* something without a role was done to the object: what it holds,
+				     and whose its ends are, is not known */
 	PL_HIST_ENDED = 1 << 3, /* control's file only: every actor was parked or dead at the end */
 };
 

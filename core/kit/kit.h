@@ -235,6 +235,7 @@ struct pl_handle {
 	int memfd;
 	bool created, local; /* local: lives in one actor only */
 	bool released;	     /* control has given up its own view */
+	bool altered; /* an operation without a role was done to it: who knows what that changed */
 	int owner;
 };
 

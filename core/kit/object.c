@@ -313,7 +313,6 @@ void pl_req_open(int64_t id, json_t *req)
 			(void)give(&c->actor[i], number);
 	for (i = 0; i < (int)c->nactors && pl_caps_of(c->drv, &h->obj) & PL_EACH; i++)
 		pl_actor_await((unsigned)i);
-	pl_control_note(PL_OP_OPEN, 0, pl_now(), pl_now(), number, 0);
 	pl_reply(id, open_ok(h));
 }
 
@@ -339,10 +338,11 @@ void pl_req_release(int64_t id, json_t *req)
 
 		if ((end >= 0 && end != i) || *fd < 0)
 			continue;
-		pl_control_note(PL_OP_RELEASE, 0, pl_now(), pl_now(), number, (uint64_t)i);
+		pl_control_note(PL_OP_RELEASE, PL_CONTROL, pl_now(), pl_now(), number, (uint64_t)i);
 		if (!c->drv->ids)
 			(void)raw_close(*fd);
 		*fd = -1;
+		c->handle[number].altered = true; /* the last to have it may now be one that dies */
 	}
 	if (end < 0) {
 		pl_local_close(c->drv, &c->handle[number].obj);

@@ -102,6 +102,17 @@ static int gather(void)
 	return 1;
 }
 
+/* Which ends control has, and keeps in this round: whoever dies, somebody is there. */
+static void note_ends(const struct pl_handle *h)
+{
+	int64_t now = pl_now();
+	unsigned i;
+
+	for (i = 0; i < PL_FDS_MAX && c->drv->ends[i] && !h->altered && !c->shared->half; i++)
+		if (h->obj.fd[i] >= 0)
+			pl_control_note(PL_OP_OPEN, PL_CONTROL, now, now, c->job->handle, i);
+}
+
 static void deal(void)
 {
 	struct pl_handle *h = &c->handle[c->job->handle];
@@ -134,6 +145,7 @@ static void deal(void)
 	pl_stage_begin(WORK);
 	if (s->model == PL_MODEL_COUNTER || s->model == PL_MODEL_SUM)
 		pl_rest_level(); /* what it starts from */
+	note_ends(h);
 	for (i = 0; i < c->nactors; i++)
 		if (pl_run_has(i))
 			pl_round_wake(i, STAGE_WORK);

@@ -16,7 +16,7 @@ static void init(struct pl_model_state *s, const struct pl_model_config *c)
 static bool step(struct pl_model_state *s, const struct pl_model_op *op)
 {
 	if (op->role == PL_PUT && op->result != PL_RESULT_FAIL) {
-		s->v[s->n++] = (struct pl_model_value){ op->value, 0 };
+		s->v[s->n++] = (struct pl_model_value){ .value = op->value };
 		return true;
 	}
 	if (op->role != PL_TAKE || op->result != PL_RESULT_OK)

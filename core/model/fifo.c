@@ -15,11 +15,13 @@ static void init(struct pl_model_state *s, const struct pl_model_config *c)
 
 static bool put(struct pl_model_state *s, const struct pl_model_op *op)
 {
+	bool full = pl_model_full(s, op->len);
+
 	if (op->result == PL_RESULT_FAIL)
-		return true;
-	if (s->config.capacity && s->n >= s->config.capacity)
+		return !pl_model_nothing(op->err) || full || s->config.capacity == 0;
+	if (full)
 		return false;
-	s->v[s->n++] = (struct pl_model_value){ op->value, op->tag };
+	s->v[s->n++] = (struct pl_model_value){ op->value, op->tag, op->len };
 	return true;
 }
 

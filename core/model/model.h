@@ -28,10 +28,12 @@ struct pl_model_op {
 			   sender's process */
 	uint64_t tag; /* the priority; COUNTER, SUM: how many; UPDATE: the value found; SIGNAL: the
 			   number */
+	uint64_t len; /* bytes put; looked at where places have a grain */
 };
 
 struct pl_model_config {
-	uint64_t capacity; /* 0: no bound is known */
+	uint64_t capacity; /* places; 0: no bound is known */
+	uint64_t grain;	   /* queues: bytes of a place; 0: a value fills one, whatever its length */
 	bool robust;
 	bool freed;	 /* LOCK: its owner's death releases it, and nobody is told */
 	bool lowest;	 /* PRIORITY: the lowest tag goes first */
@@ -39,7 +41,7 @@ struct pl_model_config {
 };
 
 struct pl_model_value {
-	uint64_t value, tag;
+	uint64_t value, tag, len;
 };
 
 /* Equal states are equal bytes, up to the n-th value. */
@@ -87,6 +89,16 @@ int pl_model_say(char *buf, size_t size, uint64_t value);
 static inline bool pl_model_nothing(int err)
 {
 	return err == EAGAIN || err == ETIMEDOUT || err == ENOMSG;
+}
+
+/* Of a queue: there is no room for so many bytes more. Never, if no bound is known. */
+static inline bool pl_model_full(const struct pl_model_state *s, uint64_t len)
+{
+	uint64_t grain = s->config.grain, places = grain ? (len + grain - 1) / grain : 1;
+
+	for (uint64_t i = 0; i < s->n; i++)
+		places += grain ? (s->v[i].len + grain - 1) / grain : 1;
+	return s->config.capacity && places > s->config.capacity;
 }
 
 static inline bool pl_model_busy(int err)

@@ -20,7 +20,7 @@ static bool goes_before(const struct pl_model_state *s, uint64_t a, uint64_t b)
 
 static bool put(struct pl_model_state *s, const struct pl_model_op *op)
 {
-	bool full = s->config.capacity && s->n >= s->config.capacity;
+	bool full = pl_model_full(s, op->len);
 	uint64_t at = s->n;
 
 	if (op->result == PL_RESULT_FAIL)
@@ -29,7 +29,7 @@ static bool put(struct pl_model_state *s, const struct pl_model_op *op)
 		return false;
 	for (; at > 0 && goes_before(s, op->tag, s->v[at - 1].tag); at--)
 		s->v[at] = s->v[at - 1];
-	s->v[at] = (struct pl_model_value){ op->value, op->tag };
+	s->v[at] = (struct pl_model_value){ op->value, op->tag, op->len };
 	s->n++;
 	return true;
 }

@@ -11,7 +11,7 @@ static void init(struct pl_model_state *s, const struct pl_model_config *c)
 	memset(s, 0, sizeof *s);
 	s->config = *c;
 	s->n = 1;
-	s->v[0] = (struct pl_model_value){ c->before, 0 };
+	s->v[0] = (struct pl_model_value){ .value = c->before };
 }
 
 static bool step(struct pl_model_state *s, const struct pl_model_op *op)

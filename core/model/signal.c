@@ -26,7 +26,7 @@ static bool put(struct pl_model_state *s, const struct pl_model_op *op)
 			return true;
 	for (; at > 0 && s->v[at - 1].tag > op->tag; at--)
 		s->v[at] = s->v[at - 1];
-	s->v[at] = (struct pl_model_value){ op->value, op->tag };
+	s->v[at] = (struct pl_model_value){ .value = op->value, .tag = op->tag };
 	s->n++;
 	return true;
 }

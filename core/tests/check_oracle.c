@@ -144,6 +144,7 @@ static void add_actor(struct search *x, const struct round *b, int who)
 						     : PL_RESULT_UNKNOWN;
 		t->op.value = r->op == B_ACQUIRE ? r->aux : r->token;
 		t->op.tag = r->aux;
+		t->op.len = r->len;
 		t->optional = r->state == PL_INVOKED;
 		if (t->optional)
 			t->ret = INT64_MAX;
@@ -186,6 +187,7 @@ bool oracle_allows(const struct round *b, bool drained)
 {
 	static struct search x;
 	const struct pl_model_config config = { .capacity = b->head[0].capacity,
+		.grain = b->head[0].grain,
 		.robust = b->head[0].caps & PL_ROBUST,
 		.before = before(b) };
 	union state s = { 0 };

@@ -3,7 +3,7 @@
  * Claim: on small random histories, right ones and spoilt ones, the checkers say what brute force
  * says: never an alarm where some order of the operations explains everything, no miss where they
  * are exact, few elsewhere. Histories have deaths in mid-operation, equal stamps, empty results,
- * several priorities, nested locks.
+ * several priorities, nested locks, queues that are full.
  */
 #include "check_dice.h"
 #include "check_oracle.h"
@@ -56,13 +56,13 @@ static void begin(struct world *w, int who)
 	int64_t at = chance(w->d, 60) && w->last[who] ? w->last[who] : w->t;
 	struct pl_rec *r = b_add(w->b, who, op, PL_INVOKED, at, 0);
 
-	r->len = op == B_PUT ? 64 : 128;
+	r->len = op == B_PUT ? (uint32_t)roll(w->d, 1, 4) * 32 : 128;
 	if (op == B_PUT) {
 		r->token = b_token(++w->tokens);
 		r->aux = (uint64_t)roll(w->d, 0, 2);
 	}
 	w->op[who] = (struct pl_model_op){
-		.role = role[op], .actor = who, .value = r->token, .tag = r->aux
+		.role = role[op], .actor = who, .value = r->token, .tag = r->aux, .len = r->len
 	};
 	w->rec[who] = r;
 	w->phase[who] = BEGUN;
@@ -85,8 +85,13 @@ static void effect(struct world *w, int who)
 	struct pl_rec *r = w->rec[who];
 	bool did = false;
 
-	if (r->op == B_PUT)
+	if (r->op == B_TAKE)
+		w->op[who].len = w->s.n > 0 ? w->s.v[0].len : 0;
+	if (r->op == B_PUT && !pl_model_full(&w->s, r->len))
 		did = try_result(w, who, PL_RESULT_OK, 0, r->token, r->aux);
+	else if (r->op == B_PUT && !w->blocking[who])
+		did = try_result(w, who, PL_RESULT_FAIL, chance(w->d, 50) ? EAGAIN : ETIMEDOUT,
+			r->token, r->aux);
 	else if (r->op == B_TAKE && w->s.n > 0)
 		did = try_result(w, who, PL_RESULT_OK, 0, w->s.v[0].value, w->s.v[0].tag);
 	else if (r->op == B_TAKE && !w->blocking[who])
@@ -116,7 +121,7 @@ static void end(struct world *w, int who)
 	r->t_return = B_BASE + w->t;
 	r->state = o->result == PL_RESULT_OK ? PL_OK : PL_FAIL;
 	r->err = o->result == PL_RESULT_OK ? 0 : o->err;
-	r->ret = r->state == PL_FAIL ? -1 : r->op == B_TAKE ? 64 : 0;
+	r->ret = r->state == PL_FAIL ? -1 : r->op == B_TAKE ? (int64_t)o->len : 0;
 	if (r->op == B_TAKE)
 		r->token = o->value, r->aux = o->tag;
 	if (r->op == B_ACQUIRE) {
@@ -215,8 +220,15 @@ static struct round *make(struct dice *d, enum pl_model model, bool deaths, bool
 
 	w.model = pl_reference_of(model);
 	w.b = b_new(model, roll(d, 2, 4));
-	for (int i = 0; i <= w.b->nactors; i++)
+	if (model != PL_MODEL_LOCK && chance(d, 40)) {
+		config.grain = chance(d, 50) ? 64 : 0;
+		config.capacity = (uint64_t)roll(d, 1, config.grain ? 5 : 3);
+	}
+	for (int i = 0; i <= w.b->nactors; i++) {
 		w.b->head[i].caps = config.robust ? PL_ROBUST : 0;
+		w.b->head[i].capacity = config.capacity;
+		w.b->head[i].grain = (uint32_t)config.grain;
+	}
 	w.model->init(&w.s, &config);
 	w.left = roll(d, 3, 9);
 	w.kills = deaths ? roll(d, 0, 2) : 0;
@@ -250,8 +262,8 @@ static void swap_taken(struct round *b, struct dice *d)
 	if (!x || !y)
 		return;
 	t = *x;
-	x->token = y->token, x->aux = y->aux;
-	y->token = t.token, y->aux = t.aux;
+	x->token = y->token, x->aux = y->aux, x->ret = y->ret;
+	y->token = t.token, y->aux = t.aux, y->ret = t.ret;
 }
 
 /* One stamp moves towards the other: intervals that shrink create alarms. */
@@ -299,7 +311,17 @@ static void spoil_result(struct round *b, struct dice *d)
 
 		r->token = put ? put->token : r->token + 100;
 		r->aux = put ? put->aux : r->aux;
+		r->ret = put ? put->len : r->ret;
 	}
+}
+
+/* What fitted is too much, or what found no room had some. */
+static void spoil_capacity(struct round *b, struct dice *d)
+{
+	int by = chance(d, 50) && b->head[0].capacity > 1 ? -1 : 1;
+
+	for (int i = 0; i <= b->nactors && b->head[0].capacity > 0; i++)
+		b->head[i].capacity += (uint64_t)by;
 }
 
 static void spoil(struct round *b, struct dice *d)
@@ -307,7 +329,9 @@ static void spoil(struct round *b, struct dice *d)
 	for (int n = roll(d, 1, 2); n > 0; n--) {
 		int how = roll(d, 0, 9);
 
-		if (how < 4)
+		if (b->head[0].capacity > 0 && chance(d, 30))
+			spoil_capacity(b, d);
+		else if (how < 4)
 			swap_taken(b, d);
 		else if (how < 8)
 			squeeze(b, d);
@@ -347,7 +371,7 @@ static bool has_deaths(const struct round *b)
 /* Where the checkers promise to find everything (their headers say so). */
 static bool exact(const struct round *b)
 {
-	if (oracle_tied(b))
+	if (oracle_tied(b) || b->head[0].capacity > 0)
 		return false;
 	return b->head[0].model == PL_MODEL_LOCK ? !has_deaths(b) : !has_pending(b, B_TAKE);
 }
@@ -410,7 +434,7 @@ static void judge(enum pl_model model, uint64_t seed)
 	cr_assert_eq(s.exact_missed, 0, "seed 0x%llx: %d of %d missed where the checker is exact",
 		(unsigned long long)seed, s.exact_missed, s.exact_bad);
 	cr_assert_gt(s.bad, ROUNDS / 20, "too few wrong histories to show anything: %d", s.bad);
-	cr_assert_leq(s.missed * 100, s.bad * 7, "seed 0x%llx: %d of %d missed",
+	cr_assert_leq(s.missed * 100, s.bad * 9, "seed 0x%llx: %d of %d missed",
 		(unsigned long long)seed, s.missed, s.bad);
 }
 

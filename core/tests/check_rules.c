@@ -172,34 +172,6 @@ RULE(VWIT)
 	}
 }
 
-static struct round *full(enum pl_model model, int puts, bool fails)
-{
-	struct round *b = b_new(model, 2);
-
-	b->head[0].capacity = b->head[1].capacity = 2;
-	for (int i = 0; i < puts; i++)
-		b_put(b, 0, 1 + i, 10 * i, 10 * i + 10);
-	if (fails)
-		b_fail(b_put(b, 0, 9, 50, 60), EAGAIN);
-	for (int i = 0; i < puts; i++)
-		b_take(b, 1, 1 + i, 100 + 10 * i, 110 + 10 * i);
-	return b;
-}
-
-RULE(OVERCAP)
-{
-	red(full(PL_MODEL_FIFO, 3, false), "OVERCAP");
-	green(full(PL_MODEL_FIFO, 2, false), "OVERCAP");
-}
-
-RULE(BADFULL)
-{
-	red(full(PL_MODEL_PRIORITY, 1, true), "BADFULL");
-	green(full(PL_MODEL_PRIORITY, 2, true), "BADFULL");
-	green(full(PL_MODEL_FIFO, 1, true),
-		"BADFULL"); /* other limits than their number may bind */
-}
-
 RULE(VPRIO)
 {
 	for (int64_t from = 10; from <= 20; from += 10) {
@@ -229,14 +201,6 @@ static struct round *asleep(int64_t amount, bool exact)
 	b_take(b, 0, 1, 110, 120);
 	if (!exact)
 		b->head[2].flags &= ~(uint32_t)PL_HIST_EXACT;
-	return b;
-}
-
-/* Where a put may return before what it put can be taken, nobody misses what he does not find. */
-static struct round *late(struct round *b)
-{
-	for (int i = 0; i <= b->nactors; i++)
-		b->head[i].caps = PL_LATE;
 	return b;
 }
 

@@ -271,3 +271,42 @@ RULE(STALE)
 		(good ? green : red)(b, "STALE");
 	}
 }
+
+/* Nothing is inside from the end of the read on. */
+static struct round *narrow(int64_t from, int64_t other)
+{
+	struct round *b = b_new(PL_MODEL_STREAM, 4);
+
+	write_at(b, 0, 1, 0, 10);
+	whole(b, 3, 1, 10, 20);
+	b_fail(b_put(b, 1, 2, from, 40), EAGAIN);
+	if (other)
+		write_at(b, 2, 3, other, 70), whole(b, 3, 3, 70, 80);
+	return b;
+}
+
+RULE(BADFULL_of_an_empty_stream)
+{
+	struct round *b = narrow(25, 43);
+
+	red(narrow(25, 0), "BADFULL");
+	green(narrow(20, 0), "BADFULL"); /* equal stamps: it may have been before the read */
+	green(narrow(25, 30), "BADFULL");
+	cr_expect_eq(b_check(b, 2)->outcome, PL_VIOLATED);
+	cr_expect_eq(b->v.slack_ns, 3, "%lld", (long long)b->v.slack_ns);
+	b->head[0].flags |= PL_HIST_ALTERED;
+	green(b, "BADFULL");
+	green(late(narrow(25, 0)), "BADFULL");
+}
+
+RULE(OVERCAP_of_a_stream)
+{
+	for (uint32_t pages = 1; pages <= 2; pages++) {
+		struct round *b = pipe_of(1);
+
+		b->head[0].capacity = pages, b->head[0].grain = 128;
+		whole(b, 2, 1, 40, 50);
+		whole(b, 2, 2, 50, 60);
+		(pages == 1 ? red : green)(b, "OVERCAP");
+	}
+}

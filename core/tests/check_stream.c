@@ -15,17 +15,17 @@
 
 enum { ROUNDS = 3000, PIPE = 1 << 15, BUF = 1 << 14 };
 
-enum fault { NONE, FLIP, DROP, DOUBLE, LOSE, TEAR, LIE, BLIND, END, FAULTS };
+enum fault { NONE, FLIP, DROP, DOUBLE, LOSE, TEAR, LIE, BLIND, END, FULL, FAULTS };
 
 static const char *const fault_name[] = { "none", "a bit flipped", "a byte dropped",
 	"bytes doubled", "a payload lost", "a write torn", "a failed write had effect",
-	"EAGAIN with bytes inside", "end of file with bytes inside" };
+	"EAGAIN with bytes inside", "end of file with bytes inside", "EAGAIN of an empty pipe" };
 
 struct pipe {
 	struct round *b;
 	uint64_t key, n;
 	unsigned char byte[PIPE];
-	int len;
+	int len, cap, begun; /* cap: bytes it holds; begun: writes */
 	int64_t t;
 	enum fault fault;
 	bool done; /* the fault is in */
@@ -37,6 +37,8 @@ struct pipe {
 		unsigned char buf[BUF];
 		int total, off; /* writers: the payload; readers: bytes got */
 		uint64_t token; /* readers: whether bytes were inside when it began */
+		int alone; /* writers: `begun`, if the pipe was empty then and nobody else at it */
+		bool full;
 	} pen[B_ACTORS];
 };
 
@@ -64,10 +66,24 @@ static void push(struct pipe *p, const unsigned char *bytes, int n)
 	p->len += n;
 }
 
+/* For certain: no write is under way, and what was read has been told. */
+static bool empty(const struct pipe *p)
+{
+	bool is = p->len == 0;
+
+	for (int i = 0; i < p->b->nactors; i++)
+		is &= p->pen[i].phase == 0 || p->pen[i].phase == 3 ||
+		      (p->pen[i].phase == 1 && i >= p->writers);
+	return is;
+}
+
 static void begin_write(struct pipe *p, int who)
 {
 	struct pen *w = &p->pen[who];
 
+	w->full = false;
+	w->alone = empty(p) ? p->begun + 1 : 0;
+	p->begun++;
 	w->total = p->big && chance(p, 20) ? roll(p, 4097, 9000) : roll(p, 24, 160);
 	w->off = 0;
 	w->token = pl_token((unsigned)who, 0, (uint64_t)++p->tokens);
@@ -103,6 +119,18 @@ static void tear(struct pipe *p, struct pen *w)
 	push(p, w->buf + at, w->total - at);
 }
 
+/* Perhaps less than would fit: room is not counted in bytes alone. */
+static bool finds_no_room(struct pipe *p, struct pen *w, int n)
+{
+	bool tight = p->len > 0 && p->len + n > p->cap;
+
+	if (w->off == 0 && (tight ? chance(p, 30) : w->alone == p->begun && spoil(p, FULL))) {
+		w->full = true;
+		w->phase = 2;
+	}
+	return w->full || tight;
+}
+
 static void write_effect(struct pipe *p, struct pen *w)
 {
 	int n = w->total - w->off;
@@ -111,6 +139,8 @@ static void write_effect(struct pipe *p, struct pen *w)
 		return;
 	if (n > 4096) /* large writes go in piece by piece; others may come between */
 		n = roll(p, 1, n);
+	if (finds_no_room(p, w, n))
+		return;
 	if (n <= 4096 && w->off == 0 && n == w->total && spoil(p, TEAR)) {
 		tear(p, w);
 	} else if (w->off == 0 && n == w->total && spoil(p, LOSE)) {
@@ -184,7 +214,9 @@ static void end(struct pipe *p, int who)
 	x->phase = 0;
 	if (r->op == B_PUT) {
 		r->ret = x->off;
-		if (x->off == 0 || (x->total <= 4096 && spoil(p, LIE)))
+		if (x->full)
+			b_fail(r, EAGAIN);
+		else if (x->off == 0 || (x->total <= 4096 && spoil(p, LIE)))
 			b_fail(r, EINTR);
 	} else if (x->off == 0) {
 		b_fail(r, EAGAIN);
@@ -219,9 +251,11 @@ static void tick(struct pipe *p)
 		begin_write(p, who);
 	else if (x->phase == 0 && who >= p->writers && p->left > 0)
 		begin_read(p, who);
-	else if (x->phase == 1 && x->rec->op == B_PUT)
+	else if (x->phase == 1 && x->rec->op == B_PUT) {
 		write_effect(p, x);
-	else if (x->phase == 1)
+		if (x->full && x->alone == p->begun) /* before anybody can be in the way */
+			end(p, who);
+	} else if (x->phase == 1)
 		read_effect(p, x);
 	else if (x->phase == 2)
 		end(p, who);
@@ -275,7 +309,10 @@ static struct pipe *make(uint64_t key, enum fault fault, int readers, bool death
 	*p = (struct pipe){ .key = key, .fault = fault, .t = 1, .deaths = deaths, .big = big };
 	p->writers = roll(p, 1, 3);
 	p->left = roll(p, 10, 40);
+	p->cap = chance(p, 50) ? roll(p, 200, 2000) : PIPE;
 	p->b = b_new(PL_MODEL_STREAM, p->writers + readers);
+	for (int i = 0; i < p->b->nactors && !big; i++)
+		p->b->head[i].capacity = (uint64_t)p->cap, p->b->head[i].grain = 1;
 	for (int i = 0; i < 3000 && p->left > 0; i++)
 		tick(p);
 	drain(p);

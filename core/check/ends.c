@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who has the ends of an object, against what is told of their absence.
+ *
+ *   BADEOF    a take gave end of file although somebody certainly had the putting end during all of it
+ *   BADPIPE   a put failed with EPIPE although somebody certainly had the taking end during all of it
+ *
+ * That somebody is control: it has both ends from before the round until it releases them, whoever dies. The
+ * actors' own ends prove nothing beside it. A payload of no bytes looks like end of file: where one was put, no end
+ * of file is judged.
+ */
+#include "internal.h"
+
+/* Until when control certainly has this end; INT64_MIN: not known. */
+static int64_t held_until(const struct pl_case *c, uint64_t end)
+{
+	int64_t until = INT64_MIN;
+
+	for (uint64_t i = 0; i < c->control->n; i++) {
+		const struct pl_rec *r = &c->control->rec[i];
+
+		if (r->aux != end || r->token != PL_CONTROL)
+			continue;
+		if (r->op == PL_OP_OPEN)
+			until = INT64_MAX;
+		else if (r->op == PL_OP_RELEASE && r->t_invoke < until)
+			until = r->t_invoke;
+	}
+	return until;
+}
+
+static bool puts_nothing(const struct pl_case *c)
+{
+	for (int i = 0; i < c->nactors; i++)
+		for (uint64_t k = 0; k < c->actor[i].n; k++) {
+			const struct pl_rec *r = &c->actor[i].rec[k];
+
+			if (r->len == 0 && r->state != PL_FAIL &&
+				pl_role_of(c->actor[i].head, r) == PL_PUT)
+				return true;
+		}
+	return false;
+}
+
+static void judge(struct pl_case *c, int who, const struct pl_rec *r, bool eof, int64_t until)
+{
+	uint32_t ref = pl_ref(c, who, r);
+
+	if (r->t_return >= until)
+		return;
+	if (eof ? pl_find(c, "BADEOF", until == INT64_MAX ? -1 : until - r->t_return,
+			  "actor %d's %s gave end of file although the other end was open all the "
+			  "time",
+			  pl_say_actor(c, ref), pl_say_op(c, ref))
+		: pl_find(c, "BADPIPE", until == INT64_MAX ? -1 : until - r->t_return,
+			  "actor %d's %s failed with EPIPE although the other end was open all the "
+			  "time",
+			  pl_say_actor(c, ref), pl_say_op(c, ref)))
+		pl_witness(c, ref);
+}
+
+void pl_check_ends(struct pl_case *c)
+{
+	int64_t takers = held_until(c, 0), putters = held_until(c, 1);
+
+	if (putters != INT64_MIN && puts_nothing(c))
+		putters = INT64_MIN;
+	for (int i = 0; i < c->nactors; i++)
+		for (uint64_t k = 0; k < c->actor[i].n; k++) {
+			const struct pl_rec *r = &c->actor[i].rec[k];
+			enum pl_role role = pl_role_of(c->actor[i].head, r);
+
+			if (role == PL_TAKE && r->state == PL_OK && r->ret == 0 && r->len > 0)
+				judge(c, i, r, true, putters);
+			else if (role == PL_PUT && r->state == PL_FAIL && r->err == EPIPE)
+				judge(c, i, r, false, takers);
+		}
+}
