@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from errno import EAGAIN
 from typing import Any
 
 import pytest
+
+from plumbline.calls import LIMITS
 
 from .catalogue import Clause
 
@@ -60,6 +63,8 @@ def classify(error: BaseException | None) -> Ended:
     limit = getattr(error, "limit", None)
     if kind == "os" and limit:
         return Ended("skipped", f"limit {limit}: {error}")
+    if isinstance(error, OSError) and error.errno in LIMITS and error.errno != EAGAIN:  # which has other reasons, too
+        return Ended("skipped", f"limit {LIMITS[error.errno]}: the suite itself met it: {error}")
     if kind == "unsupported":
         return Ended("skipped", str(error))
     fields = getattr(error, "fields", {})

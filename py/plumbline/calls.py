@@ -2,6 +2,7 @@
 """What a driver's replies become: Result, Pending, DriverError."""
 from __future__ import annotations
 
+import errno
 import shlex
 import threading
 import time
@@ -12,6 +13,14 @@ if TYPE_CHECKING:
     from .client import Driver
 
 _STANDARD = frozenset("ret errno limit t_inv t_ret dt_ns token sum tag len canceled".split())
+
+# what stands in the way of a process of ours, its pipes and its files
+LIMITS = {
+    errno.EMFILE: "RLIMIT_NOFILE",
+    errno.ENFILE: "fs.file-max",
+    errno.EAGAIN: "RLIMIT_NPROC",
+    errno.ENOMEM: "memory",
+}
 
 
 class DriverError(Exception):

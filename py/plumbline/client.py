@@ -15,7 +15,6 @@ Nothing sleeps: waits are on conditions that the reader thread signals.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import signal
@@ -28,7 +27,7 @@ from typing import Any, Mapping, Sequence
 from . import protocol
 from .agent import LinkError, connect
 from .agent import run as run_there
-from .calls import DriverError, Pending, Result
+from .calls import LIMITS, DriverError, Pending, Result
 from .target import Target
 from .wire import WireError
 
@@ -39,14 +38,6 @@ REPLY_S = 10.0  # control answers within 100 ms; a loaded machine gets slack
 GRACE_S = 5.0  # beyond a call's own watchdog
 STOP_S = (2.0, 2.0, 5.0)  # after `stop`, after EOF, after SIGTERM; then SIGKILL
 EVENTS_MAX = 100_000  # a driver with more events than that floods
-
-# what stands in the way of a process and its pipes
-_LIMITS = {
-    errno.EMFILE: "RLIMIT_NOFILE",
-    errno.ENFILE: "fs.file-max",
-    errno.EAGAIN: "RLIMIT_NPROC",
-    errno.ENOMEM: "memory",
-}
 
 
 class Driver:
@@ -95,7 +86,7 @@ class Driver:
         except LinkError as e:
             raise DriverError("crash", e.strerror) from None
         except WireError as e:
-            if limit := _LIMITS.get(e.errno):
+            if limit := LIMITS.get(e.errno):
                 raise DriverError("os", e.strerror, limit=limit, argv=self.argv) from None
             raise DriverError(
                 "crash",
