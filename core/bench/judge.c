@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * How many operations a second each checker judges, with all that pl_check does: loading, statistics, rules.
+ * How many operations a second each checker judges, with all that pl_check does: loading, statistics, rules; with
+ * --exact, what an operation costs the search when as many are under way as there are actors.
  *
  * The histories are made here: actors with overlapping operations whose stamps are shared from one operation to
- * the next, as the kit makes them. usage: judge [OPERATIONS [ACTORS]]. Exit 1 when a history is not held.
+ * the next, as the kit makes them. usage: judge [--exact] [OPERATIONS [ACTORS]]. Exit 1 when a history is not held
+ * (with --exact: is violated, or is not held with up to 4 actors).
  */
 #include "check/check.h"
 
@@ -214,13 +216,32 @@ static int64_t now_ns(void)
 	return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-static int measure(enum pl_model model, const char *name, uint64_t ops, int actors, double reach)
+struct row {
+	enum pl_model model;
+	const char *name;
+	double reach;
+};
+
+static const struct row fast[] = { { PL_MODEL_FIFO, "fifo", 10 },
+	{ PL_MODEL_PRIORITY, "priority", 5 }, { PL_MODEL_LOCK, "lock", 5 },
+	{ PL_MODEL_STREAM, "stream", 5 }, { PL_MODEL_DATAGRAM, "datagram", 5 },
+	{ PL_MODEL_REGISTER, "register", 5 }, { PL_MODEL_COUNTER, "counter", 5 },
+	{ PL_MODEL_SUM, "sum", 5 }, { PL_MODEL_SIGNAL, "signal", 5 },
+	{ PL_MODEL_NONE, "(counting)", 10 }, { .name = NULL } };
+
+static const struct row exact[] = { { PL_MODEL_FIFO, "fifo", 0.2 },
+	{ PL_MODEL_PRIORITY, "priority", 0.2 }, { PL_MODEL_LOCK, "lock", 0.2 },
+	{ PL_MODEL_DATAGRAM, "datagram", 0.2 }, { PL_MODEL_REGISTER, "register", 0.2 },
+	{ PL_MODEL_COUNTER, "counter", 0.2 }, { PL_MODEL_SUM, "sum", 0.2 },
+	{ PL_MODEL_SIGNAL, "signal", 0.05 }, { .name = NULL } };
+
+static int measure(const struct row *row, uint64_t ops, int actors)
 {
-	struct world w = { .model = model, .ops = ops, .actors = actors, .now = 1000 };
+	bool search = row >= exact && row < exact + sizeof exact / sizeof *exact;
+	struct world w = { .model = row->model, .ops = ops, .actors = actors, .now = 1000 };
 	struct pl_log logs[ACTORS_MAX + 1];
 	struct pl_verdict v = { 0 };
 	int64_t best = INT64_MAX;
-	double rate;
 
 	if (!allocate(&w))
 		return 1;
@@ -228,48 +249,37 @@ static int measure(enum pl_model model, const char *name, uint64_t ops, int acto
 		turn(&w);
 	for (int i = 0; i <= actors; i++)
 		logs[i] = (struct pl_log){ w.head[i], w.rec[i], w.n[i] };
-	for (int i = 0; i < TURNS; i++) {
+	for (int i = 0; i < (search ? 1 : TURNS); i++) {
 		int64_t t = now_ns();
 
-		pl_check(logs, actors + 1, 0, &v);
+		(search ? pl_check_exact : pl_check)(logs, actors + 1, 0, &v);
 		t = now_ns() - t;
 		best = t < best ? t : best;
 	}
-	rate = (double)v.ops * 1e3 / (double)best;
-	printf("%-9s %8llu ops %3d actors  %6.1f M op/s  (reach %.0f)  %s %s %s\n", name,
-		(unsigned long long)v.ops, actors, rate, reach, pl_outcome_name(v.outcome), v.rule,
-		v.text);
+	printf("%-9s %8llu ops %3d actors  %7.3f M op/s  (reach %g)  %7.0f ns/op  %s %s %s\n",
+		row->name, (unsigned long long)v.ops, actors, (double)v.ops * 1e3 / (double)best,
+		row->reach, (double)best / (double)(v.ops + !v.ops), pl_outcome_name(v.outcome),
+		v.rule, v.text);
 	for (int i = 0; i <= actors; i++) {
 		free(w.head[i]);
 		free(w.rec[i]);
 	}
-	return v.outcome != PL_HELD;
+	return search && actors > 4 ? v.outcome == PL_VIOLATED : v.outcome != PL_HELD;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		enum pl_model model;
-		const char *name;
-		double reach;
-	} row[] = { { PL_MODEL_FIFO, "fifo", 10 }, { PL_MODEL_PRIORITY, "priority", 5 },
-		{ PL_MODEL_LOCK, "lock", 5 }, { PL_MODEL_STREAM, "stream", 5 },
-		{ PL_MODEL_DATAGRAM, "datagram", 5 }, { PL_MODEL_REGISTER, "register", 5 },
-		{ PL_MODEL_COUNTER, "counter", 5 }, { PL_MODEL_SUM, "sum", 5 },
-		{ PL_MODEL_SIGNAL, "signal", 5 }, { PL_MODEL_NONE, "(counting)", 10 } };
-	static const uint64_t sizes[] = { 100000, 1000000 };
-	static const int actors[] = { 4, 16 };
-	int bad = 0;
+	static const uint64_t fast_sizes[] = { 100000, 1000000, 0 }, exact_sizes[] = { 10000, 0 };
+	static const int fast_actors[] = { 4, 16, 0 }, exact_actors[] = { 4, 8, 16, 0 };
+	bool search = argc > 1 && !strcmp(argv[1], "--exact");
+	uint64_t one_size[] = { argc > 1 + search ? strtoull(argv[1 + search], NULL, 10) : 0, 0 };
+	int one_number[] = { argc > 2 + search ? atoi(argv[2 + search]) : 0, 0 }, bad = 0;
+	const uint64_t *sizes = one_size[0] ? one_size : search ? exact_sizes : fast_sizes;
+	const int *actors = one_number[0] ? one_number : search ? exact_actors : fast_actors;
 
-	for (size_t i = 0; i < sizeof row / sizeof *row; i++)
-		for (int s = 0; s < 2; s++)
-			for (int a = 0; a < 2; a++) {
-				uint64_t ops = argc > 1 ? strtoull(argv[1], NULL, 10) : sizes[s];
-				int n = argc > 2 ? atoi(argv[2]) : actors[a];
-
-				if ((argc > 1 && s) || (argc > 2 && a) || n < 2 || n > ACTORS_MAX)
-					continue;
-				bad |= measure(row[i].model, row[i].name, ops, n, row[i].reach);
-			}
+	for (const struct row *row = search ? exact : fast; row->name; row++)
+		for (int s = 0; sizes[s]; s++)
+			for (int a = 0; actors[a] >= 2 && actors[a] <= ACTORS_MAX; a++)
+				bad |= measure(row, sizes[s], actors[a]);
 	return bad;
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BRIEF = 4 }; /* how sure a finding is, is asked with so many times less work */
+enum { BRIEF = PL_JIT_WORK / 256 }; /* how sure a finding is may cost so much; asked many times */
 
 /* By how much ends would have to be wrong for there to be an order: asked at a few values, so a lower bound. */
 static int64_t slack_of(struct pl_jit_round *j)
@@ -17,10 +17,10 @@ static int64_t slack_of(struct pl_jit_round *j)
 	struct pl_jit_finding f;
 	int64_t slack = 0;
 
-	if (pl_jit_search(j, (int64_t)1 << 59, PL_JIT_WORK / BRIEF, &f) == PL_VIOLATED)
+	if (pl_jit_search(j, (int64_t)1 << 59, BRIEF, &f) == PL_VIOLATED)
 		return INT64_MAX;
 	for (int64_t later = j->c->clock_error; later < (int64_t)1 << 40; later = later * 8 + 7) {
-		if (pl_jit_search(j, later, PL_JIT_WORK / BRIEF, &f) != PL_VIOLATED)
+		if (pl_jit_search(j, later, BRIEF, &f) != PL_VIOLATED)
 			break;
 		slack = later + 1;
 	}
@@ -40,13 +40,27 @@ static const char *say_states(const struct pl_jit_finding *f, char *buf, size_t 
 	return buf;
 }
 
-static void file(struct pl_jit_round *j, const struct pl_jit_finding *f)
+/* Looking ahead, the search notices before anything wrong has shown; once more without, if that can be paid. */
+static bool find_where_it_shows(struct pl_jit_round *j, struct pl_jit_finding *f)
+{
+	struct pl_jit_finding shown;
+	bool does;
+
+	j->blind = true;
+	does = pl_jit_search(j, 0, PL_JIT_WORK, &shown) == PL_VIOLATED;
+	j->blind = false;
+	if (does)
+		*f = shown;
+	return does || !j->value;
+}
+
+static void file(struct pl_jit_round *j, struct pl_jit_finding *f)
 {
 	struct pl_case *c = j->c;
-	uint32_t ref = j->op[f->op].ref;
 	int64_t slack = slack_of(j);
+	bool shows = find_where_it_shows(j, f), is;
+	uint32_t ref = j->op[f->op].ref;
 	char states[sizeof c->v->text];
-	bool is;
 
 	say_states(f, states, sizeof states);
 	if (ref == PL_NEVER)
@@ -57,9 +71,10 @@ static void file(struct pl_jit_round *j, const struct pl_jit_finding *f)
 			states);
 	else
 		is = pl_find(c, "NOORDER", slack,
-			"no order of the operations explains what actor %d's %s gave: there could "
-			"be %s",
-			pl_say_actor(c, ref), pl_say_op(c, ref), states);
+			"no order of the operations explains what actor %d's %s gave%s: there "
+			"could be %s",
+			pl_say_actor(c, ref), pl_say_op(c, ref),
+			shows ? "" : " and what was taken later", states);
 	if (is && ref != PL_NEVER)
 		pl_witness(c, ref);
 }
@@ -121,12 +136,12 @@ void pl_second_opinion(struct pl_case *c)
 {
 	struct pl_jit_finding f;
 	struct pl_jit_round j;
-	bool nomem = c->nomem;
+	bool nomem = c->nomem; /* without memory there is no second opinion, that is all */
 
 	if (c->v->outcome != PL_VIOLATED || !is_about_order(c, c->v->rule))
 		return;
 	if (pl_jit_load(&j, c, false))
-		switch (pl_jit_search(&j, c->clock_error, PL_JIT_WORK, &f)) {
+		switch (pl_jit_search(&j, c->clock_error, PL_JIT_WORK / 4, &f)) {
 		case PL_VIOLATED:
 			c->v->confirmed = true;
 			break;
@@ -137,5 +152,5 @@ void pl_second_opinion(struct pl_case *c)
 			break;
 		}
 	pl_jit_free(&j);
-	c->nomem = nomem; /* there is no second opinion then */
+	c->nomem = nomem;
 }

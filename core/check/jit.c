@@ -3,10 +3,10 @@
  * The search: all configurations that may be, from event to event.
  *
  * Three things keep them few. An effect is supposed only at the end of an operation that has not had its
- * own, and then only what leads up to it. What only looks has looked as soon as it can: nothing is gained
- * by waiting, for it changes nothing. And of two operations that do the same the one that ends first is
- * first: were it the other way round, exchanging them would break nothing, unless another operation of
- * either actor is under way beside it.
+ * own, and then only what leads up to it. What gains nothing by waiting has its effect as soon as it can:
+ * who only looks, and who takes a known value from a queue. And of two operations that do the same the one
+ * that ends first is first: were it the other way round, exchanging them would break nothing, unless another
+ * operation of either actor is under way beside it. jit_ahead.c has more of that kind.
  */
 #include "jit.h"
 
@@ -27,9 +27,8 @@ struct configs {
 
 struct search {
 	struct pl_jit_round *j;
-	uint64_t busy, looks,
-		maybe;		   /* slots in use; of those that only look; that need not happen */
-	uint32_t in[PL_JIT_SLOTS]; /* which operation */
+	uint64_t busy, eager, maybe;   /* slots in use; what need not wait; what need not happen */
+	uint32_t in[PL_JIT_SLOTS];     /* which operation */
 	uint64_t before[PL_JIT_SLOTS]; /* slots of its actor's operations that come first */
 	uint64_t rivals[PL_JIT_SLOTS]; /* of those that do the same and end earlier */
 	struct configs set, next;
@@ -160,14 +159,14 @@ static uint64_t settles(const struct search *s, int slot)
 	return 1ULL << slot | (s->before[slot] & s->maybe);
 }
 
-/* Who only looks has seen the state in scratch, if that explains what he saw. */
-static uint64_t seen(struct search *s, uint64_t done)
+/* What need not wait has its effect on the state in scratch. */
+static uint64_t hurry(struct search *s, uint64_t done)
 {
 	uint64_t old;
 
 	do {
 		old = done;
-		for (uint64_t w = s->looks & ~done; w; w &= w - 1) {
+		for (uint64_t w = s->eager & ~done; w; w &= w - 1) {
 			int slot = __builtin_ctzll(w);
 
 			s->work++;
@@ -184,7 +183,9 @@ static bool reached(struct search *s, uint64_t done, int slot)
 {
 	uint32_t state;
 
-	done = seen(s, done | settles(s, slot));
+	if (s->j->op[s->in[slot]].op.role == PL_PUT && pl_jit_is_hopeless(s->j, s->scratch))
+		return true;
+	done = hurry(s, done | settles(s, slot));
 	state = pl_states_add(&s->states, s->scratch);
 	if (state == PL_NEVER)
 		return give_up(s, "the states take too much memory");
@@ -215,7 +216,7 @@ static bool apply(struct search *s, struct config c, int slot)
 
 static bool expand(struct search *s, struct config c)
 {
-	for (uint64_t can = s->busy & ~c.done & ~s->looks; can; can &= can - 1) {
+	for (uint64_t can = s->busy & ~c.done & ~s->eager; can; can &= can - 1) {
 		int slot = __builtin_ctzll(can);
 
 		if (is_due(s, slot, c.done) && !apply(s, c, slot))
@@ -275,10 +276,34 @@ static bool close_over(struct search *s, int must, uint32_t *ret_given)
 	return true;
 }
 
-static bool does_the_same(const struct pl_jit_op *a, const struct pl_jit_op *b)
+/* Whether of two operations under way this one may go first, as the head of this file says. */
+static bool goes_first(
+	const struct pl_jit_round *j, const struct pl_jit_op *a, const struct pl_jit_op *b)
 {
-	return a->alone && b->alone && a->maybe == b->maybe && a->any == b->any &&
-	       !memcmp(&a->op, &b->op, sizeof a->op);
+	if (pl_jit_goes_first(j, a, b))
+		return true;
+	return a->end < b->end && a->alone && b->alone && a->maybe == b->maybe &&
+	       a->any == b->any && !memcmp(&a->op, &b->op, sizeof a->op);
+}
+
+/* Something that need not wait has begun. */
+static bool hurry_all(struct search *s)
+{
+	start_next(s);
+	for (uint32_t i = 0; i < s->set.n; i++) {
+		struct config c = s->set.v[i];
+
+		if (!load(s, c.state))
+			return false;
+		c.done = hurry(s, c.done);
+		c.state = pl_states_add(&s->states, s->scratch);
+		if (c.state == PL_NEVER)
+			return give_up(s, "the states take too much memory");
+		if (!insert(s, c))
+			return false;
+	}
+	swap_sets(s);
+	return true;
 }
 
 static bool begin(struct search *s, uint32_t op)
@@ -298,20 +323,15 @@ static bool begin(struct search *s, uint32_t op)
 
 		if (other->who == o->who)
 			s->before[slot] |= 1ULL << k;
-		else if (!o->looks && does_the_same(o, other) && other->end < o->end)
+		else if (!o->eager && goes_first(s->j, other, o))
 			s->rivals[slot] |= 1ULL << k;
-		else if (!o->looks && does_the_same(o, other))
+		else if (!o->eager && goes_first(s->j, o, other))
 			s->rivals[k] |= bit;
 	}
 	s->busy |= bit;
 	s->maybe |= o->maybe ? bit : 0;
-	s->looks |= o->looks ? bit : 0;
-	for (uint32_t i = 0; o->looks && i < s->set.n; i++) {
-		if (!load(s, s->set.v[i].state))
-			return false;
-		s->set.v[i].done = seen(s, s->set.v[i].done);
-	}
-	return true;
+	s->eager |= o->eager ? bit : 0;
+	return !o->eager || hurry_all(s);
 }
 
 static void retire(struct search *s, int slot)
@@ -320,7 +340,7 @@ static void retire(struct search *s, int slot)
 
 	s->busy &= ~bit;
 	s->maybe &= ~bit;
-	s->looks &= ~bit;
+	s->eager &= ~bit;
 	for (uint64_t b = s->busy; b; b &= b - 1) {
 		int k = __builtin_ctzll(b);
 
@@ -339,8 +359,8 @@ static void tell(struct search *s, uint32_t op, uint32_t given, struct pl_jit_fi
 		uint32_t state = s->set.v[i].state;
 
 		if (!told[state] && f->nstates < PL_JIT_SAID && load(s, state))
-			(void)s->j->model->describe(
-				s->scratch, f->state[f->nstates], sizeof f->state[0]);
+			pl_jit_say_state(
+				s->j, s->scratch, f->state[f->nstates], sizeof f->state[0]);
 		f->nstates += !told[state];
 		told[state] = 1;
 	}
@@ -374,7 +394,7 @@ static bool start(struct search *s)
 	uint32_t state;
 
 	pl_states_clear(&s->states);
-	s->busy = s->maybe = s->looks = 0;
+	s->busy = s->maybe = s->eager = 0;
 	s->j->model->init(s->scratch, &s->j->config);
 	state = pl_states_add(&s->states, s->scratch);
 	if (state == PL_NEVER || (!s->set.v && !grow(&s->set)))

@@ -30,12 +30,12 @@ struct pl_jit_op {
 	struct pl_model_op op;
 	uint32_t ref; /* PL_NEVER: the look at the emptied object after everything */
 	uint16_t who;
-	uint8_t slot; /* while it is under way */
-	uint32_t end; /* where in `ev`; PL_NEVER: nowhere */
-	bool maybe;   /* its actor died in it, it may have had no effect */
-	bool any;     /* which of the values inside it took is not known */
-	bool looks;   /* it changes nothing */
-	bool alone;   /* no other operation of its actor is under way beside it */
+	uint8_t slot;	     /* while it is under way */
+	uint32_t begin, end; /* where in `ev`; PL_NEVER: nowhere */
+	bool maybe;	     /* its actor died in it, it may have had no effect */
+	bool any;	     /* which of the values inside it took is not known */
+	bool eager;	     /* nothing is gained if it waits */
+	bool alone;	     /* no other operation of its actor is under way beside it */
 };
 
 /* Begin or end of an operation. Parts have nothing to do with one another and follow one another. */
@@ -44,6 +44,14 @@ struct pl_jit_event {
 	int64_t t;
 	uint32_t op, nth;
 	bool end;
+};
+
+/* Of a queue: what is put and taken. In operations and states its index stands for it. */
+struct pl_jit_value {
+	uint64_t token;
+	uint32_t put, take;   /* operations; PL_NEVER: none */
+	uint32_t from, until; /* where in `ev` its take begins and ends */
+	bool plain;	      /* it was put once, and taken at most once */
 };
 
 struct pl_jit_round {
@@ -55,6 +63,11 @@ struct pl_jit_round {
 	struct pl_jit_event *ev,
 		*given; /* in the order searched; in that of the stamps as they are */
 	uint32_t nev;
+	struct pl_jit_value *value; /* by token; NULL: it is no queue */
+	uint32_t nvalues;
+	bool parts;   /* each value is a matter of its own */
+	bool cut_off; /* there are takes of unknown result */
+	bool blind;   /* do not look ahead: dearer, but what cannot be is found where it shows */
 	int64_t drain;
 	const char *cannot; /* why it cannot be judged at all; NULL: it can */
 	const char *why;    /* why the last search gave up */
@@ -73,8 +86,25 @@ struct pl_jit_finding {
 bool pl_jit_load(struct pl_jit_round *j, struct pl_case *c, bool stats);
 void pl_jit_free(struct pl_jit_round *j);
 
-/* Puts the events as they would be if every operation had ended so much later. False: out of memory. */
+/* jit_order.c: puts the events as they would be if every operation had ended so much later. False: out of memory. */
 bool pl_jit_order(struct pl_jit_round *j, int64_t later);
+
+/* jit_ahead.c: gives the values of a queue their numbers. False: out of memory. */
+bool pl_jit_name_values(struct pl_jit_round *j);
+
+/* When each is taken, by the events as they are ordered now. */
+void pl_jit_look_ahead(struct pl_jit_round *j);
+
+/* Whether nothing that comes can be explained from this state on. */
+bool pl_jit_is_hopeless(const struct pl_jit_round *j, const struct pl_model_state *s);
+
+/* Whether of two puts under way this one may as well go first. */
+bool pl_jit_goes_first(
+	const struct pl_jit_round *j, const struct pl_jit_op *a, const struct pl_jit_op *b);
+
+/* Describes the state, and spoils it. */
+void pl_jit_say_state(
+	const struct pl_jit_round *j, struct pl_model_state *s, char *buf, size_t size);
 
 /* jit.c: with every operation ending so much later. PL_UNKNOWN sets why; PL_VIOLATED fills *ret_f. */
 enum pl_outcome pl_jit_search(

@@ -183,7 +183,7 @@ static uint32_t add_op(struct loader *l, const struct pl_jit_op *o)
 static void add_event(struct pl_jit_round *j, uint32_t op, int64_t t, bool end)
 {
 	j->given[j->nev] = (struct pl_jit_event){ .t = t, .op = op, .nth = j->nev, .end = end };
-	if (kinds[j->c->head->model].parts)
+	if (j->parts)
 		j->given[j->nev].part = j->op[op].op.value;
 	j->nev++;
 }
@@ -209,7 +209,7 @@ static void begin(struct loader *l, const struct kind *k, const struct pl_event 
 		      : r->state == PL_OK ? PL_RESULT_OK
 					  : PL_RESULT_FAIL;
 	o.op.err = o.maybe ? 0 : o.op.err;
-	o.looks = only_looks(&o.op);
+	o.eager = only_looks(&o.op);
 	at = add_op(l, &o);
 	if (l->out[e->who] == PL_NEVER)
 		l->out[e->who] = at;
@@ -257,7 +257,7 @@ static void add_last_look(struct loader *l)
 	struct pl_jit_op o = {
 		.op = { .role = PL_TAKE, .result = PL_RESULT_FAIL, .err = EAGAIN, .tag = 1 },
 		.ref = PL_NEVER,
-		.looks = true
+		.eager = true
 	};
 	uint32_t at = add_op(l, &o);
 
@@ -329,7 +329,8 @@ static bool configure(struct loader *l)
 	const struct pl_log *control = c->control;
 
 	memset(m, 0, sizeof *m);
-	m->capacity = c->head->capacity < TOO_MUCH ? c->head->capacity : 0;
+	if (c->head->capacity < TOO_MUCH && !(c->head->flags & PL_HIST_ALTERED))
+		m->capacity = c->head->capacity;
 	m->grain = c->head->grain;
 	m->robust = c->head->caps & PL_ROBUST;
 	m->freed = c->head->caps & PL_FREED;
@@ -399,7 +400,9 @@ static bool read_all(struct loader *l, const struct kind *k, bool stats)
 	pl_merge_free(m);
 	if (m && k->empties && l->c->drained)
 		add_last_look(l);
-	return m && !l->c->broken;
+	if (m && !pl_jit_name_values(l->j))
+		l->c->nomem = true;
+	return !l->c->nomem && !l->c->broken;
 }
 
 bool pl_jit_load(struct pl_jit_round *j, struct pl_case *c, bool stats)
@@ -418,6 +421,7 @@ bool pl_jit_load(struct pl_jit_round *j, struct pl_case *c, bool stats)
 		if (c->control->rec[i].op == PL_OP_DRAIN)
 			j->drain = c->control->rec[i].t_invoke;
 	find_cut(&l);
+	j->parts = kinds[c->head->model].parts;
 	is = read_all(&l, &kinds[c->head->model], stats);
 	loader_free(&l);
 	return is;
@@ -428,73 +432,5 @@ void pl_jit_free(struct pl_jit_round *j)
 	free(j->op);
 	free(j->ev);
 	free(j->given);
-}
-
-/* ---- order ---- */
-
-static int by_time(const void *a, const void *b)
-{
-	const struct pl_jit_event *x = a, *y = b;
-
-	if (x->part != y->part)
-		return x->part < y->part ? -1 : 1;
-	if (x->t != y->t)
-		return x->t < y->t ? -1 : 1;
-	if (x->end != y->end)
-		return x->end - y->end;
-	return x->nth < y->nth ? -1 : x->nth > y->nth;
-}
-
-static int by_part(const void *a, const void *b)
-{
-	const struct pl_jit_event *x = a, *y = b;
-
-	if (x->part != y->part)
-		return x->part < y->part ? -1 : 1;
-	return x->nth < y->nth ? -1 : x->nth > y->nth;
-}
-
-/* Which operations have another of their own actor beside them. */
-static bool find_alone(struct pl_jit_round *j)
-{
-	size_t actors = (size_t)j->c->nactors + 1;
-	uint32_t *open = calloc(actors, sizeof *open), *last = calloc(actors, sizeof *last);
-
-	for (uint32_t i = 0; i < j->nev && open && last; i++) {
-		const struct pl_jit_event *e = &j->ev[i];
-		struct pl_jit_op *o = &j->op[e->op];
-
-		if (e->end) {
-			o->end = i;
-			open[o->who]--;
-			continue;
-		}
-		o->end = PL_NEVER;
-		o->alone = open[o->who] == 0;
-		if (open[o->who]++ > 0)
-			j->op[last[o->who]].alone = false;
-		last[o->who] = e->op;
-	}
-	j->c->nomem |= !open || !last;
-	free(open);
-	free(last);
-	return !j->c->nomem;
-}
-
-/* When the drain began all had ended, whatever the clocks say. */
-bool pl_jit_order(struct pl_jit_round *j, int64_t later)
-{
-	memcpy(j->ev, j->given, j->nev * sizeof *j->ev);
-	for (uint32_t i = 0; i < j->nev && later > 0; i++) {
-		struct pl_jit_event *e = &j->ev[i];
-
-		if (!e->end || e->t == INT64_MAX)
-			continue;
-		e->t = e->t < j->drain && j->drain - e->t <= later ? j->drain - 1 : e->t + later;
-	}
-	if (later > 0)
-		qsort(j->ev, j->nev, sizeof *j->ev, by_time);
-	else if (kinds[j->c->head->model].parts)
-		qsort(j->ev, j->nev, sizeof *j->ev, by_part);
-	return find_alone(j);
+	free(j->value);
 }

@@ -142,14 +142,20 @@ static inline const struct pl_verdict *b_check(struct round *b, int64_t clock_er
 	return &b->v;
 }
 
+static inline const struct pl_verdict *b_check_exact(struct round *b, int64_t clock_error)
+{
+	b_logs(b);
+	pl_check_exact(b->log, b->nactors + 1, clock_error, &b->v);
+	return &b->v;
+}
+
 /* What is wrong with what the search says of a round that b_check has judged, by its own and as a second
  * opinion; `allowed`: some order explains everything. NULL: nothing. */
 static inline const char *b_search(struct round *b, bool allowed)
 {
 	struct pl_verdict fast = b->v;
 
-	b_logs(b);
-	pl_check_exact(b->log, b->nactors + 1, 0, &b->v);
+	b_check_exact(b, 0);
 	if (b->v.outcome == PL_UNKNOWN)
 		return "the search gave up";
 	if (allowed != (b->v.outcome == PL_HELD))

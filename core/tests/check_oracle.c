@@ -189,6 +189,8 @@ bool oracle_allows(const struct round *b, bool drained)
 	const struct pl_model_config config = { .capacity = b->head[0].capacity,
 		.grain = b->head[0].grain,
 		.robust = b->head[0].caps & PL_ROBUST,
+		.freed = b->head[0].caps & PL_FREED,
+		.lowest = b->head[0].caps & PL_LOWEST,
 		.before = before(b) };
 	union state s = { 0 };
 

@@ -115,6 +115,9 @@ Test(check_tool, verdicts)
 
 	save(b, 0);
 	expect(RUN(file(0), file(1), file(2)), 0, "held: ");
+	expect(RUN("--exact", file(0), file(1), file(2)), 0, "held: ");
+	expect(RUN("--exact", "--model", "stream", file(0), file(1), file(2)), 5,
+		"no reference model");
 	expect(RUN("--stats", file(0), file(1), file(2)), 0, "operations 4");
 	expect(RUN(file(0), file(1)), 5, "control's history is missing");
 	expect(RUN("--model", "lock", file(0), file(1), file(2)), 0, "(lock, ");
@@ -122,6 +125,10 @@ Test(check_tool, verdicts)
 	b = round_of(true);
 	save(b, 0);
 	expect(RUN(file(0), file(1), file(2)), 1, "VORD: actor 1 received 0#1 after ");
+	expect(RUN(file(0), file(1), file(2)), 1,
+		"  a search found no order of all operations either");
+	expect(RUN("--exact", file(0), file(1), file(2)), 1,
+		"actor 1's receive gave: there could be [0#1 0#2]");
 	expect(RUN(file(0), file(1), file(2)), 1, "  actor 1 record 1: receive 0x1000000000001");
 	free(b);
 }

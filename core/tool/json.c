@@ -78,6 +78,7 @@ bool json_verdict(const struct round *r, const struct pl_verdict *v, const struc
 		return false;
 	(void)json_object_set_new(
 		o, "slack_ns", v->slack_ns >= 0 ? json_integer(v->slack_ns) : json_null());
+	(void)json_object_set_new(o, "confirmed", json_boolean(v->confirmed));
 	(void)json_object_set_new(o, "witness", witness(r, v));
 	(void)json_object_set_new(o, "stats", stats(v, s));
 	line = json_dumps(o, JSON_COMPACT);

@@ -18,6 +18,7 @@ static const char usage[] =
 	"among\n"
 	"them; of a folder, all its *.hist files and those below it.\n"
 	"  --model M           fifo, lock, register, ...: judge by this, whatever the files say\n"
+	"  --exact             judge by a search for an order of all operations, not by rules\n"
 	"  --clock-error NS    stamps of different actors may be wrong by so much (default 0)\n"
 	"  --join              all files are of one round, whose halves were kept on different\n"
 	"                      machines: judge without comparing their clocks\n"
@@ -35,7 +36,7 @@ static int judge(const struct round *r, const struct options *o)
 	struct pl_verdict v;
 	struct stats s;
 
-	pl_check(r->logs, r->n, o->clock_error, &v);
+	(o->exact ? pl_check_exact : pl_check)(r->logs, r->n, o->clock_error, &v);
 	if ((o->stats || o->json) && stats_of(r, &s) < 0) {
 		(void)fputs("plumb-check: out of memory\n", stderr);
 		return BROKEN;
@@ -150,6 +151,7 @@ int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "model", required_argument, NULL, 'm' },
+		{ "exact", no_argument, NULL, 'x' },
 		{ "clock-error", required_argument, NULL, 'c' },
 		{ "stats", no_argument, NULL, 's' },
 		{ "join", no_argument, NULL, 'j' },
@@ -167,6 +169,9 @@ int main(int argc, char **argv)
 		switch (c) {
 		case 'm':
 			bad = set_model(&o, optarg);
+			break;
+		case 'x':
+			o.exact = true;
 			break;
 		case 'c':
 			bad = set_error(&o, optarg);

@@ -63,6 +63,8 @@ void print_verdict(const struct round *r, const struct pl_verdict *v, const stru
 		printf("  the stamps would have to be wrong by %" PRId64
 		       " ns for this to be right\n",
 			v->slack_ns);
+	if (v->confirmed)
+		printf("  a search found no order of all operations either\n");
 	for (int i = 0; i < v->nwit; i++)
 		print_witness(r, &v->wit[i]);
 	if (s)

@@ -17,7 +17,7 @@ enum format { FORMAT_NONE, FORMAT_JSONL, FORMAT_EDN };
 
 struct options {
 	int model; /* -1: what the files say */
-	bool stats, json, join;
+	bool stats, json, join, exact;
 	enum format export;
 	const char *out; /* folder of what is exported; NULL: standard output */
 	int64_t clock_error;
