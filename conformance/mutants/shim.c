@@ -35,7 +35,7 @@ static struct {
 
 static const struct pl_mutant *const tables[] = { pl_pipe_mutants, pl_mq_mutants, pl_mutex_mutants,
 	pl_memory_mutants, pl_counter_mutants, pl_signal_mutants, pl_file_lock_mutants,
-	pl_sysvmsg_mutants, pl_socket_mutants, pl_oddities };
+	pl_sysvmsg_mutants, pl_socket_mutants, pl_oddities, pl_socket_oddities };
 
 static struct pl_calls calls;
 struct pl_calls pl_real;

@@ -127,7 +127,7 @@ struct pl_mutant {
 
 extern const struct pl_mutant pl_pipe_mutants[], pl_mq_mutants[], pl_mutex_mutants[],
 	pl_memory_mutants[], pl_counter_mutants[], pl_signal_mutants[], pl_file_lock_mutants[],
-	pl_sysvmsg_mutants[], pl_socket_mutants[], pl_oddities[];
+	pl_sysvmsg_mutants[], pl_socket_mutants[], pl_oddities[], pl_socket_oddities[];
 enum {
 	PL_STASH_MAX = 8192,
 	PL_LIES_MAX = 256,
