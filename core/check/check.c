@@ -113,6 +113,8 @@ static void judge(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, 
 	if (pl_load(&c, logs, nlogs) == 0) {
 		bool unjudged = c.control->head->flags & (PL_HIST_HALF | PL_HIST_BEYOND);
 
+		if (c.control->head->clock_error > c.clock_error)
+			c.clock_error = c.control->head->clock_error;
 		if (unjudged)
 			pl_check_none(&c);
 		else if (exact)

@@ -59,7 +59,8 @@ struct pl_verdict {
 };
 
 /* Judges all logs of one object and round (control's among them, if there is one) by the model in
- * their header. clock_error_ns: a violation whose slack is not larger is reported as unknown. */
+ * their header. clock_error_ns: a violation whose slack is not larger than this, or than what
+ * control's header says, is reported as unknown. */
 void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns,
 	struct pl_verdict *ret_verdict);
 

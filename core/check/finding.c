@@ -39,6 +39,12 @@ static bool make_times(struct pl_case *c)
 	return true;
 }
 
+/* What is not in that order after all rests on nothing; below 0 would mean that no clock is involved. */
+static int64_t positive(int64_t gap)
+{
+	return gap > 0 ? gap : 0;
+}
+
 int64_t pl_gap(struct pl_case *c, uint32_t earlier, uint32_t later)
 {
 	if (!make_times(c))
@@ -47,7 +53,7 @@ int64_t pl_gap(struct pl_case *c, uint32_t earlier, uint32_t later)
 		return INT64_MAX;
 	if (c->whose[earlier] == c->whose[later])
 		return INT64_MAX;
-	return c->time[later] - c->time[earlier];
+	return positive(c->time[later] - c->time[earlier]);
 }
 
 int64_t pl_span(struct pl_case *c, uint32_t earlier, uint32_t later)
@@ -56,7 +62,7 @@ int64_t pl_span(struct pl_case *c, uint32_t earlier, uint32_t later)
 		return 0;
 	if (earlier >= c->nranks || later >= c->nranks)
 		return INT64_MAX;
-	return c->time[later] - c->time[earlier];
+	return positive(c->time[later] - c->time[earlier]);
 }
 
 static int grade(const struct pl_verdict *v)

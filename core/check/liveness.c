@@ -13,9 +13,9 @@
 
 #include <stdio.h>
 
-/* The sleeper's record, if it really slept until control signalled it. */
+/* The sleeper's record, if it really slept until control signalled it; by how much that is sure. */
 static const struct pl_rec *sleeping(
-	const struct pl_case *c, const struct pl_rec *asleep, int *ret_who)
+	const struct pl_case *c, const struct pl_rec *asleep, int *ret_who, int64_t *ret_slack)
 {
 	int who = pl_actor_by_id(c, asleep->token);
 	const struct pl_rec *r = NULL;
@@ -31,6 +31,7 @@ static const struct pl_rec *sleeping(
 	if (!r || r->state < PL_INVOKED || r->state > PL_FAIL || r->t_invoke > asleep->t_invoke)
 		return NULL;
 	*ret_who = who;
+	*ret_slack = INT64_MAX;
 	if (r->state == PL_INVOKED)
 		return r;
 	/* What returned before anybody signalled it had been woken after all. */
@@ -39,7 +40,7 @@ static const struct pl_rec *sleeping(
 
 		if ((k->op == PL_OP_KICK || k->op == PL_OP_KILL) && k->token == asleep->token &&
 			k->t_invoke >= asleep->t_invoke && k->t_invoke <= r->t_return)
-			return r;
+			return *ret_slack = r->t_return - k->t_invoke, r;
 	}
 	return NULL;
 }
@@ -95,12 +96,13 @@ static bool may_hold(const struct pl_case *c, int who, int64_t at, bool passes)
 
 static bool is_asleep(const struct pl_case *c, int who)
 {
+	int64_t slack;
 	int at;
 
 	for (uint64_t i = 0; i < c->control->n; i++)
 		if (c->control->rec[i].op == PL_OP_ASLEEP &&
 			c->control->rec[i].token == c->actor[who].id &&
-			sleeping(c, &c->control->rec[i], &at))
+			sleeping(c, &c->control->rec[i], &at, &slack))
 			return true;
 	return false;
 }
@@ -134,6 +136,31 @@ static bool lock_is_free(const struct pl_case *c, int64_t at)
 			return false;
 	}
 	return true;
+}
+
+static int64_t apart(int64_t a, int64_t b)
+{
+	return a < b ? b - a : a - b;
+}
+
+/* Who held the lock at `at` is told by what began and ended before: how far away the nearest of that is. */
+static int64_t lock_slack(const struct pl_case *c, int64_t at)
+{
+	int64_t least = INT64_MAX, t;
+
+	for (int i = 0; i < c->nactors; i++)
+		for (uint64_t k = 0; k < c->actor[i].n; k++) {
+			const struct pl_rec *r = &c->actor[i].rec[k];
+			enum pl_role role = pl_role_of(c->actor[i].head, r);
+
+			if (role != PL_ACQUIRE && role != PL_RELEASE)
+				continue;
+			t = apart(r->t_invoke, at);
+			least = t < least ? t : least;
+			t = r->state == PL_INVOKED ? INT64_MAX : apart(r->t_return, at);
+			least = t < least ? t : least;
+		}
+	return least;
 }
 
 /* A waiter that has been woken may be killed before it takes the lock, or its token, and if that is taken past it in
@@ -210,10 +237,11 @@ void pl_check_liveness(struct pl_case *c)
 	for (uint64_t i = 0; i < c->control->n; i++) {
 		const struct pl_rec *asleep = &c->control->rec[i], *r, *level;
 		char why[64], text[200];
+		int64_t slack, by;
 		enum pl_role role;
 		int who;
 
-		r = asleep->op == PL_OP_ASLEEP ? sleeping(c, asleep, &who) : NULL;
+		r = asleep->op == PL_OP_ASLEEP ? sleeping(c, asleep, &who, &slack) : NULL;
 		if (!r)
 			continue;
 		role = pl_role_of(c->actor[who].head, r);
@@ -228,7 +256,9 @@ void pl_check_liveness(struct pl_case *c)
 			pl_unknown(c, "LOSTWAKE", text);
 			continue;
 		}
-		if (!pl_find(c, "LOSTWAKE", -1, "%s", text))
+		by = role == PL_ACQUIRE ? lock_slack(c, asleep->t_invoke)
+					: level->t_invoke - r->t_invoke;
+		if (!pl_find(c, "LOSTWAKE", by < slack ? by : slack, "%s", text))
 			continue;
 		pl_witness(c, pl_ref(c, who, r));
 		pl_witness_control(c, asleep);

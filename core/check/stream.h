@@ -57,6 +57,8 @@ struct pl_stream {
 	int *last_of; /* by writer: index of the payload last seen of it; -1 none */
 	int *last_by; /* overlapping reads: the same, by reader and writer */
 	bool overlapping, restart;
+	bool doubt; /* what was read may have been written before: the clock does not tell, and what follows
+		       rests on it */
 	bool anon;     /* payloads too short to be told apart are about */
 	bool partial;  /* so are payloads that others may interrupt */
 	bool loosened; /* some bytes were not told apart, or may have been swallowed */

@@ -94,7 +94,7 @@ static bool resolve_known(struct pl_stream *s, bool last)
 {
 	struct pl_piece p;
 
-	while (s->nrun > 0) {
+	while (s->nrun > 0 && !s->doubt) {
 		struct pl_flow *f = s->cur >= 0 ? &s->f[s->cur] : NULL;
 		uint32_t need = f && pl_stream_must(f) > f->next ? pl_stream_must(f) - f->next : 0,
 			 n, m = 0;
@@ -139,7 +139,7 @@ static void resolve_rest(struct pl_stream *s, int t, uint32_t o)
 	struct pl_flow *f = t >= 0 ? &s->f[t] : NULL;
 	uint32_t n = s->nrun;
 
-	if (n == 0)
+	if (n == 0 || s->doubt)
 		return;
 	if (f && o > f->next && o - f->next == n) {
 		bool own = s->cur == t || (f->next == 0 && f->atomic && !s->after_hole);
@@ -202,7 +202,7 @@ static void add_extent(struct pl_stream *s, const struct pl_more *m)
 
 void pl_stream_joined_read(struct pl_stream *s, const struct pl_more *m, const struct pl_more *end)
 {
-	for (; m < end; m++)
+	for (; m < end && !s->doubt; m++)
 		if (m->kind == PL_EXTENT)
 			add_extent(s, m);
 		else

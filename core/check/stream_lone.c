@@ -84,7 +84,7 @@ void pl_stream_lone_read(struct pl_stream *s, const struct pl_more *m, const str
 	uint32_t before = 0;
 
 	s->cur = -1;
-	for (; m < end; m++) {
+	for (; m < end && !s->doubt; m++) {
 		if (m->kind == PL_EXTENT) {
 			lone_extent(s, m, before);
 			before = 0;

@@ -42,6 +42,7 @@ void pl_stream_unwritten(struct pl_stream *s, uint64_t token, uint64_t upto)
 	struct pl_case *c = s->c;
 	const struct pl_rec *read = pl_rec_of(c, s->ref, NULL), *first = NULL;
 	uint64_t accepted = 0;
+	int64_t slack = INT64_MAX;
 	int who = 0;
 	bool is;
 
@@ -56,15 +57,15 @@ void pl_stream_unwritten(struct pl_stream *s, uint64_t token, uint64_t upto)
 			if (r->t_invoke >= read->t_return && r->state != PL_FAIL && !first)
 				first = r, who = i;
 		}
-	if (first && accepted >= upto)
-		is = pl_find(c, "EARLY",
-			c->actor[who].id == pl_say_actor(c, s->ref)
-				? -1
-				: first->t_invoke - read->t_return,
+	if (first && c->actor[who].id != pl_say_actor(c, s->ref))
+		slack = first->t_invoke - read->t_return;
+	if (first && accepted >= upto) {
+		s->doubt = slack <= c->clock_error;
+		is = pl_find(c, "EARLY", slack,
 			"actor %d had read bytes of %s %s before actor %d began to write them",
 			pl_say_actor(c, s->ref), pl_say_token(token),
 			pl_say_ns(first->t_invoke - read->t_return), c->actor[who].id);
-	else
+	} else
 		is = pl_find(c, "EXTRA", -1,
 			"actor %d read %llu bytes of %s, but only %llu were accepted by successful "
 			"writes",

@@ -121,9 +121,11 @@ struct pl_hist_head {
 	uint32_t nops;
 	char driver[24], variant[24], run[40], clock[24];
 	struct pl_hist_op op[PL_HIST_OPS];
-	uint32_t actors; /* control's file only: how many actors' histories belong to the round; 0: not
+	uint32_t
+		actors; /* control's file only: how many actors' histories belong to the round; 0: not
 			    said */
-	uint32_t grain; /* bytes of a place; 0: a payload fills one, whatever its length */
+	uint32_t grain;	     /* bytes of a place; 0: a payload fills one, whatever its length */
+	int64_t clock_error; /* ns by which stamps of different actors may be wrong, as was known then */
 };
 
 enum pl_hist_flag {

@@ -7,6 +7,7 @@
 
 #include "check/check.h"
 #include "hist/payload.h"
+#include "hist/rng.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -133,6 +134,26 @@ static inline void b_logs(struct round *b)
 {
 	for (int i = 0; i <= b->nactors; i++)
 		b->log[i] = (struct pl_log){ &b->head[i], b->rec[i], b->n[i] };
+}
+
+/* Stamps may be wrong by so much: ends too early, or begins too late. */
+static inline void b_shrink(struct round *b, uint64_t key, int64_t most)
+{
+	bool ends = pl_rand(key, ~0U) & 1;
+
+	for (int i = 0; i < b->nactors; i++)
+		for (uint32_t k = 0; k < b->n[i]; k++) {
+			struct pl_rec *r = &b->rec[i][k];
+			int64_t room = r->state < PL_OK || r->state > PL_FAIL
+					       ? 0
+					       : r->t_return - r->t_invoke;
+			int64_t by = room > 0 ? pl_rand_range(key, (uint64_t)i << 32 | k, 0,
+							room < most ? room : most)
+					      : 0;
+
+			r->t_return -= ends ? by : 0;
+			r->t_invoke += ends ? 0 : by;
+		}
 }
 
 static inline const struct pl_verdict *b_check(struct round *b, int64_t clock_error)

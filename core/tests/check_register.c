@@ -284,8 +284,24 @@ static void judge(uint64_t seed)
 	cr_assert_gt(bad, ROUNDS / 20, "too few wrong histories to show anything: %d", bad);
 }
 
+/* What shrinks by no more than the clock's error is never called wrong. */
+static void judge_late_clocks(uint64_t seed)
+{
+	int unsure = 0;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		struct dice d = { .key = pl_rand(seed, (uint64_t)i) };
+		struct round *b = make(&d, i % 2);
+
+		unsure += b_unsure_when_shrunk(b, &d);
+		free(b);
+	}
+	cr_assert_gt(unsure, ROUNDS / 200, "too few were in doubt to show anything: %d", unsure);
+}
+
 Test(check_register, random)
 {
 	judge(0x5eed04);
 	judge(seed_of_today());
+	judge_late_clocks(seed_of_today());
 }

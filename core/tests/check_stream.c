@@ -337,6 +337,10 @@ static void no_alarm(uint64_t seed, int readers, bool deaths, bool big)
 			cr_assert_eq(p->b->v.outcome, PL_HELD, "key 0x%llx readers %d: %s %s",
 				(unsigned long long)pl_rand(seed, (uint64_t)i), readers,
 				p->b->v.rule, p->b->v.text);
+			b_shrink(p->b, p->key, 20);
+			cr_assert_neq(b_check(p->b, 20)->outcome, PL_VIOLATED,
+				"key 0x%llx readers %d, by a late clock: %s %s",
+				(unsigned long long)p->key, readers, p->b->v.rule, p->b->v.text);
 		}
 		free(p->b);
 		free(p);
