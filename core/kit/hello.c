@@ -5,8 +5,7 @@
 #include "kit.h"
 #include "raw.h"
 
-#include <string.h>
-#include <sys/stat.h>
+#include "../hist/clock.h"
 
 static json_t *ranges(const struct pl_arg *t)
 {
@@ -70,20 +69,11 @@ static json_t *variants(const struct pl_driver *d)
 
 static json_t *clock_json(void)
 {
-	char boot[40] = "";
-	struct timespec res = { 0 };
-	struct stat st = { 0 };
-	long fd = raw_open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC, 0), n = 0;
+	struct pl_clock k;
 
-	if (fd >= 0) {
-		n = raw_read((int)fd, boot, 36);
-		(void)raw_close((int)fd);
-	}
-	boot[n > 0 ? n : 0] = 0;
-	(void)clock_getres(CLOCK_MONOTONIC, &res);
-	(void)stat("/proc/self/ns/time", &st);
-	return json_pack("{sssIsssI}", "name", "CLOCK_MONOTONIC", "res_ns", (json_int_t)res.tv_nsec,
-		"boot", boot, "timens", (json_int_t)st.st_ino);
+	pl_clock_place("", &k);
+	return json_pack("{sssIsssI}", "name", "CLOCK_MONOTONIC", "res_ns", (json_int_t)k.res_ns,
+		"boot", k.boot, "timens", (json_int_t)k.timens);
 }
 
 static json_t *needs(const struct pl_driver *d)

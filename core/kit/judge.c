@@ -49,6 +49,7 @@ void pl_hist_begin(unsigned index, const struct pl_handle *o, unsigned incarnati
 		h->version = PL_HIST_VERSION, h->endian = PL_HIST_ENDIAN;
 		h->head_size = PL_HIST_HEAD, h->rec_size = PL_REC;
 		h->seed = c->seed, h->t0 = c->t0, h->inst = c->inst;
+		h->clock_error = c->clock_error;
 		(void)snprintf(h->driver, sizeof h->driver, "%s", c->drv->name);
 		(void)snprintf(h->run, sizeof h->run, "%s", c->run);
 		(void)snprintf(h->clock, sizeof h->clock, "CLOCK_MONOTONIC");
@@ -133,7 +134,7 @@ pid_t pl_judge_start(void)
 		raw_exit(0);
 	(void)prctl(PR_SET_NAME, "plumb-checker");
 	(void)syscall(SYS_close_range, 3U, ~0U, 0U);
-	pl_check(logs, n, PL_CLOCK_ERROR_NS, &c->shared->verdict);
+	pl_check(logs, n, 0, &c->shared->verdict);
 	/* A round that only empties the object finds what the one before left: no finding. */
 	if (c->shared->verdict.outcome == PL_VIOLATED && !c->job->cleaning) {
 		for (i = 0; c->dir[0] && i < n && c->shared->saved < SAVED_MAX; i++)
@@ -192,7 +193,6 @@ static json_t *files(void)
 void pl_judge_violation(const struct pl_verdict *v)
 {
 	const struct pl_hist_head *h = pl_hist(c->shared, PL_ACTORS_MAX);
-	uint64_t done, okay, fail, bytes;
 	json_t *w = json_array();
 	char seed[24];
 	int i;
@@ -200,11 +200,9 @@ void pl_judge_violation(const struct pl_verdict *v)
 	for (i = 0; i < v->nwit && i < PL_WITNESS_MAX; i++)
 		(void)json_array_append_new(w, witness(&v->wit[i]));
 	(void)snprintf(seed, sizeof seed, "0x%llx", (unsigned long long)c->seed);
-	pl_run_totals(&done, &okay, &fail, &bytes);
-	pl_event("violation",
-		json_pack("{sssssssisssssIsIsbsoso}", "rule", v->rule, "model",
-			pl_model_name((enum pl_model)h->model), "variant", h->variant, "round",
-			(int)h->round, "seed", seed, "text", v->text, "slack_ns",
-			(json_int_t)v->slack_ns, "done", (json_int_t)done, "confirmed",
-			(int)v->confirmed, "witness", w, "files", files()));
+	pl_event("violation", json_pack("{sssssssisssssIsbsoso}", "rule", v->rule, "model",
+				      pl_model_name((enum pl_model)h->model), "variant", h->variant,
+				      "round", (int)h->round, "seed", seed, "text", v->text,
+				      "slack_ns", (json_int_t)v->slack_ns, "confirmed",
+				      (int)v->confirmed, "witness", w, "files", files()));
 }

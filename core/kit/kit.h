@@ -251,6 +251,7 @@ struct pl_ctl {
 	bool lines_left; /* read, not yet looked at: stdout is full */
 	int64_t stop_id; /* the request that asked for it; -1: none */
 	int64_t t0, tick_ns, next_tick, stop_at;
+	int64_t clock_error; /* by how much stamps of different CPUs may be wrong, in ns */
 	char run[40], dir[1024];
 	uint32_t inst;
 	uint64_t seed;
@@ -357,7 +358,6 @@ void pl_control_note(
 	int op, unsigned actor, int64_t t_inv, int64_t t_ret, int64_t ret, uint64_t aux);
 
 /* judge.c */
-enum { PL_CLOCK_ERROR_NS = 0 }; /* one host, one clock: B.1 measured no backward step */
 pid_t pl_judge_start(void);
 void pl_judge_file(char *buf, size_t size, const struct pl_hist_head *h);
 void pl_judge_violation(const struct pl_verdict *v);

@@ -6,6 +6,8 @@
 #include "kit.h"
 #include "raw.h"
 
+#include "../hist/clock.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,9 +56,10 @@ static int usage(const struct pl_driver *d, FILE *to, int code)
 		"(protocol plumb/1);\n"
 		"plumb-stress and plumbline start it. By hand:\n"
 		"  plumb-%s --hello         what it can do, as JSON\n"
+		"  plumb-%s --clock         whether the clock is to be trusted here, as JSON\n"
 		"  plumb-%s --stdio         the protocol, also on a terminal\n"
 		"  plumb-%s --unlink NAME   remove an object that a dead run left behind\n",
-		d->name, d->title, d->name, d->name, d->name);
+		d->name, d->title, d->name, d->name, d->name, d->name);
 	return code;
 }
 
@@ -73,16 +76,23 @@ static int unlink_main(const struct pl_driver *d, const char *name)
 	return 1;
 }
 
-static int hello_main(void)
+static int one_line(const char *ev, json_t *o)
 {
-	json_t *h = pl_hello();
-	int failed = json_object_set_new(h, "ev", json_string("hello"));
-	char *s = failed ? NULL : json_dumps(h, JSON_COMPACT);
+	int failed = json_object_set_new(o, "ev", json_string(ev));
+	char *s = failed ? NULL : json_dumps(o, JSON_COMPACT);
 
 	failed |= !s || puts(s) < 0 || fflush(stdout) != 0;
 	free(s);
-	json_decref(h);
+	json_decref(o);
 	return failed ? 1 : 0;
+}
+
+static int clock_main(void)
+{
+	struct pl_clock k;
+
+	pl_clock_audit("", PL_CLOCK_BUDGET_NS, &k);
+	return one_line("clock", pl_clock_json(&k));
 }
 
 /* A stray printf lands in the log, a stray read gets nothing. */
@@ -300,7 +310,9 @@ int pl_main(int argc, char **argv, const struct pl_driver *d)
 	if (argc > 1 && !strcmp(argv[1], "--actor"))
 		return pl_exec_main(argc, argv, d);
 	if (argc == 2 && !strcmp(argv[1], "--hello"))
-		return hello_main();
+		return one_line("hello", pl_hello());
+	if (argc == 2 && !strcmp(argv[1], "--clock"))
+		return clock_main();
 	if (argc == 3 && !strcmp(argv[1], "--unlink"))
 		return unlink_main(d, argv[2]);
 	if (argc == 2 && !strcmp(argv[1], "--help"))

@@ -66,10 +66,20 @@ static bool take_seats(json_t *j)
 	return true;
 }
 
+/* What two readings of the clock tell apart, when nobody has looked at it more closely. */
+static int64_t resolution(void)
+{
+	struct timespec res = { .tv_nsec = 1 };
+
+	(void)clock_getres(CLOCK_MONOTONIC, &res);
+	return res.tv_sec * INT64_C(1000000000) + res.tv_nsec;
+}
+
 static void req_init(int64_t id, json_t *req)
 {
 	const char *run = json_string_value(json_object_get(req, "run"));
 	json_t *t0 = json_object_get(req, "t0"), *tick = json_object_get(req, "tick_ms");
+	json_t *error = json_object_get(req, "clock_error_ns");
 	uint64_t seed;
 
 	if (c->inited)
@@ -93,6 +103,7 @@ static void req_init(int64_t id, json_t *req)
 	c->shared->seed = c->seed, c->shared->inst = c->inst;
 	if (t0)
 		c->t0 = json_integer_value(t0);
+	c->clock_error = error ? json_integer_value(error) : resolution();
 	if (tick)
 		c->tick_ns = json_integer_value(tick) * 1000000;
 	c->next_tick = pl_now() + c->tick_ns;
@@ -137,7 +148,8 @@ static const struct request {
 	struct field field[FIELDS_MAX];
 } requests[] = {
 	{ "init", req_init, true, { WHOLE("proto", 0, INT64_MAX), TEXT("run"), WHOLE("inst", 0, UINT32_MAX),
-		WHOLE("t0", 0, INT64_MAX), TEXT("dir"), WHOLE("tick_ms", 10, DAY_MS), { "checkers", JSON_OBJECT, 0, 0 } } },
+		WHOLE("t0", 0, INT64_MAX), TEXT("dir"), WHOLE("tick_ms", 10, DAY_MS), { "checkers", JSON_OBJECT, 0, 0 },
+		WHOLE("clock_error_ns", 0, INT64_MAX) } },
 	{ "ping", req_ping, true, { { 0 } } },
 	{ "stop", req_stop, true, { { 0 } } },
 	{ "open", pl_req_open, false, { TEXT("as"), TEXT("variant"), TEXT("mode"), TEXT("name") } },

@@ -59,6 +59,7 @@ class Driver:
         dir: str | os.PathLike[str] | None = None,
         init: bool = True,
         tick_ms: int = 1000,
+        clock_error_ns: int | None = None,
         hello_timeout: float = HELLO_S,
         transcript: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
@@ -96,7 +97,7 @@ class Driver:
             ) from None
         try:
             self._wire.start()
-            self._handshake(hello_timeout, init, inst, seed, dir, tick_ms)
+            self._handshake(hello_timeout, init, inst=inst, seed=seed, dir=dir, tick_ms=tick_ms, error=clock_error_ns)
         except BaseException:
             self.kill()
             raise
@@ -291,7 +292,9 @@ class Driver:
                 raise
 
     # inside
-    def _handshake(self, timeout: float, init: bool, inst: int, seed: int, dir: Any, tick_ms: int) -> None:
+    def _handshake(
+        self, timeout: float, init: bool, *, inst: int, seed: int, dir: Any, tick_ms: int, error: int | None
+    ) -> None:
         try:
             self.hello = self.wait_event("hello", timeout=timeout)
         except DriverError as e:
@@ -314,6 +317,7 @@ class Driver:
             t0=t0,
             dir=os.fspath(dir) if dir else None,
             tick_ms=tick_ms,
+            clock_error_ns=error,
             timeout=HELLO_S,
         )
         self.caps = ok.get("caps", [])
