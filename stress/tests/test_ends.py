@@ -148,10 +148,11 @@ def test_paths_with_spaces(engine):
 
 @root_only
 def test_full_disk_loses_no_verdict(engine):
+    """Three pages: one for the lock, two for events, which twenty violations fill; then events make room for run.json."""
     disk = engine.root / "disk"
     disk.mkdir()
     argv = engine.argv("fake/lie-numbers=2", "--for", "2s", "--slice", "5ms", out=disk / "run")
-    script = 'mount -t tmpfs -o size=48k none "$1" || exit 99; shift; "$@"; code=$?; cat "$RUN"; exit $code'
+    script = 'mount -t tmpfs -o size=12k none "$1" || exit 99; shift; "$@"; code=$?; cat "$RUN"; exit $code'
     p = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", str(disk), *argv], capture_output=True,
                        text=True, timeout=30, env={**os.environ, "RUN": str(disk / "run" / "run.json")})
     if p.returncode == 99:
