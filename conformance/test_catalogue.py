@@ -41,6 +41,13 @@ def test_every_test_names_a_clause_that_exists():
         assert clause in catalogue(), f"{tests[0]} judges {clause}, which is not in clauses/"
 
 
+def test_every_assertion_says_what_is_wrong():
+    """It is the reason that a report gives."""
+    for path in (p for folder in ("examples", "mechanism", "semantics") for p in sorted((HERE / folder).glob("test_*.py"))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not isinstance(node, ast.Assert) or node.msg, f"{path.name}:{node.lineno}: an assertion without a sentence"
+
+
 def test_every_rule_speaks_for_one_clause():
     seen = {}
     for c in catalogue().values():

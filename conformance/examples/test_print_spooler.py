@@ -44,7 +44,7 @@ def test_urgent_jobs_first(d):
     client, spooler = d.actors(2)
     sent = [(prio, d.do(client, "send", size=SIZE, prio=prio).sum) for prio in (0, 1, 0, 5, 1)]
     printed = [d.do(spooler, "receive", size=64).sum for _ in sent]
-    assert printed == [s for _, s in sorted(sent, key=lambda j: -j[0])]
+    assert printed == [s for _, s in sorted(sent, key=lambda j: -j[0])], "jobs were not printed by priority, and by age inside one"
 
 
 @clause("PMQ-32")

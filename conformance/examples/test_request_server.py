@@ -48,4 +48,4 @@ def test_a_client_that_dies_has_asked_or_has_not(d):
     for c in clients:
         sent = d.do(c, "write", size=REQUEST).sum
         d.kill_actor(c)
-        assert d.do(server, "read", size=REQUEST).sum == sent
+        assert d.do(server, "read", size=REQUEST).sum == sent, "the server read another request than was made"

@@ -25,7 +25,7 @@ def test_three_at_a_time(d):
     *inside, fourth, fifth = d.actors(LICENCES + 2)
     for user in inside:
         gives(d.call(user, "wait"), 0, "coming in while there is room")
-    assert free(d, fifth) == 0
+    assert free(d, fifth) == 0, "a licence is free though all are taken"
     fails(d.call(fifth, "trywait"), "EAGAIN", "coming in without waiting when all is taken")
     r, _ = d.must_wait(fourth, "wait", lambda: d.do(inside[0], "post"))
     gives(r, 0, "coming in when one has left")
@@ -47,7 +47,7 @@ def test_who_dies_inside_keeps_its_licence(d):
     victim, *others = d.actors(3)
     d.do(victim, "wait")
     d.kill_actor(victim)
-    assert free(d, others[0]) == LICENCES - 1
+    assert free(d, others[0]) == LICENCES - 1, "the dead's licence did not come back, or another did"
     for user in others:
         gives(d.call(user, "wait"), 0, "coming in with what is left")
     fails(d.call(others[0], "trywait"), "EAGAIN", "coming in with the licence of the dead")

@@ -49,11 +49,11 @@ def test_a_request_and_its_answer(d):
         d.do(server, "accept", "door", as_=theirs)
         request = d.do(client, "send", mine, size=200)
         d.do(client, "shutdown", mine, how=SHUT_WR)
-        assert d.do(server, "recv", theirs, size=200, flags=MSG_WAITALL).sum == request.sum
+        assert d.do(server, "recv", theirs, size=200, flags=MSG_WAITALL).sum == request.sum, "the server read another request than was made"
         the_end(d, server, theirs, "the server")
         answer = d.do(server, "send", theirs, size=30_000)
         d.do(server, "close", theirs)
-        assert d.do(client, "recv", mine, size=30_000, flags=MSG_WAITALL).sum == answer.sum
+        assert d.do(client, "recv", mine, size=30_000, flags=MSG_WAITALL).sum == answer.sum, "the client read another answer than was given"
         the_end(d, client, mine, "the client")
         d.do(client, "close", mine)
 
@@ -70,9 +70,9 @@ def test_clients_are_served_one_by_one_and_none_is_mixed_up(d):
         d.do(server, "accept", "door", as_=f"s{i}")
         asked[i] = d.do(c, "send", f"c{i}", size=100 + i).sum
     for i, c in reversed(list(enumerate(clients))):
-        assert d.do(server, "recv", f"s{i}", size=100 + i, flags=MSG_WAITALL).sum == asked[i]
+        assert d.do(server, "recv", f"s{i}", size=100 + i, flags=MSG_WAITALL).sum == asked[i], "the server read another request than was made"
         answer = d.do(server, "send", f"s{i}", size=500).sum
-        assert d.do(c, "recv", f"c{i}", size=500, flags=MSG_WAITALL).sum == answer
+        assert d.do(c, "recv", f"c{i}", size=500, flags=MSG_WAITALL).sum == answer, "the client read another answer than was given"
 
 
 @clause("TCP-17")

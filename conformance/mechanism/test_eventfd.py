@@ -34,7 +34,7 @@ def test_write_waits_for_room(d):
     d.do(writer, "write", n=MOST)
     r, _ = d.must_wait(writer, "write", lambda: d.do(reader, "read"), n=1)
     gives(r, 8, "a write after a read has made room")
-    assert count(d, reader) == (1 if d.variant == "counter" else MOST)
+    assert count(d, reader) == (1 if d.variant == "counter" else MOST), "the number after the write is wrong"
 
 
 @clause("EVF-08")

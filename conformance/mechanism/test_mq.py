@@ -83,7 +83,7 @@ def test_queue_holds_maxmsg_and_no_more(d):
         for i in range(5 - (turn > 0)):
             gives(d.call(sender, "send", size=SIZE), 0, f"send with {i + (turn > 0)} of 5 inside")
         fails(d.call(sender, "send", size=SIZE, prio=9), "EAGAIN", "send with 5 of 5 inside")
-        assert inside(d, reader) == 5
+        assert inside(d, reader) == 5, "the full queue does not say that it holds 5"
         for _ in range(4):
             recv(d, reader)
 

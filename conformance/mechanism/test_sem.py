@@ -22,7 +22,7 @@ def value(d, actor, on="o"):
 def test_value_with_waiters(d):
     d.open(value=2)
     giver, *takers = d.actors(4)
-    assert value(d, giver) == 2
+    assert value(d, giver) == 2, "not both posts are there"
     d.do(giver, "wait"), d.do(giver, "wait")
     waits = [(a, d.start(a, "wait")) for a in takers]
     d.asleep(*waits)
@@ -31,7 +31,7 @@ def test_value_with_waiters(d):
         d.do(giver, "post")
     for a, p in waits:
         gives(d.finish(p, "a wait with a post for each waiter"), 0, "wait")
-    assert value(d, giver) == 0
+    assert value(d, giver) == 0, "the tokens that were taken are still there"
 
 
 @clause("PSEM-05")

@@ -50,7 +50,7 @@ def test_each_comes_once_with_its_value(d):
     sent = [d.do(sender, "sigqueue", to=receiver, signo=i % 2).token for i in range(12)]
     got = all_pending(d, receiver)
     assert [r.token for r in got] == sent[0::2] + sent[1::2], "values came in another order, or not all, or twice"
-    assert {r.out["code"] for r in got} == {SI_QUEUE}
+    assert {r.out["code"] for r in got} == {SI_QUEUE}, "not all were told to come from sigqueue"
 
 
 @clause("RTS-06")
@@ -114,7 +114,7 @@ def test_what_the_dead_had_sent_arrives(d, death):
     sent = [d.do(sender, "sigqueue", to=receiver, signo=1).token for _ in range(5)]
     d.kill_actor(sender, death)
     got = all_pending(d, receiver)
-    assert [r.token for r in got] == sent and {r.out["pid"] for r in got} == {pid}
+    assert [r.token for r in got] == sent and {r.out["pid"] for r in got} == {pid}, "what the dead had sent did not come as it was sent"
 
 
 @clause("EIN-24")
@@ -131,7 +131,7 @@ def test_signalfd_tells_all(d):
     sender, receiver = d.actors(2)
     sent = d.do(sender, "sigqueue", to=receiver, signo=2)
     r = d.do(receiver, "read")
-    assert (r.tag, r.out["code"], r.out["pid"]) == (2, SI_QUEUE, pid_of(d, sender))
+    assert (r.tag, r.out["code"], r.out["pid"]) == (2, SI_QUEUE, pid_of(d, sender)), "number, code or sender are not told as they are"
     assert r.token == sent.token, "the value was altered"
     fails(d.call(receiver, "read"), "EAGAIN", "a second read")
 

@@ -87,10 +87,10 @@ def test_other_types_neither_wake_nor_starve(d):
     d.asleep((reader, p))
     for _ in range(20):
         send(d, sender, type=1)
-        assert take(d, other, select=1).errno is None
+        assert take(d, other, select=1).errno is None, "a message of another type cannot be taken"
     assert not p.done(), f"a message of another type ended the wait: {said(p.result())}"
     sent = send(d, sender, type=2)
-    assert d.finish(p, "msgrcv of the type that was sent").sum == sent.sum
+    assert d.finish(p, "msgrcv of the type that was sent").sum == sent.sum, "the message is not the one that was sent"
 
 
 @clause("SVM-07")
@@ -150,7 +150,7 @@ def test_a_caught_signal_ends_the_wait_and_loses_nothing(d):
     sender, reader = d.actors(2)
     fails(interrupted(d, reader, d.start(reader, "msgrcv", size=64)), "EINTR", "msgrcv with a signal in its wait")
     sent = send(d, sender)
-    assert take(d, reader).sum == sent.sum
+    assert take(d, reader).sum == sent.sum, "the message is not the one that was sent"
     full = fill(d, sender)
     fails(interrupted(d, sender, d.start(sender, "msgsnd", size=64)), "EINTR", "msgsnd with a signal in its wait")
     assert d.do(sender, "stat").out["qnum"] == full, "the interrupted message is in the queue"
@@ -164,7 +164,7 @@ def test_messages_outlive_their_sender(d, death):
     sent = [send(d, sender).sum for _ in range(5)]
     d.kill_actor(sender, death)
     stranger, = d.actors(1, kind="exec")
-    assert [take(d, a).sum for a in (reader, stranger, reader, stranger, reader)] == sent
+    assert [take(d, a).sum for a in (reader, stranger, reader, stranger, reader)] == sent, "the messages are not those that were sent, in their order"
 
 
 @clause("SVM-23")
@@ -176,7 +176,7 @@ def test_a_killed_waiter_takes_no_message_with_it(d):
     for victim in readers[:2]:
         d.kill_actor(victim)
     sent = send(d, sender)
-    assert d.finish(waits[readers[2]], "the waiter that is left").sum == sent.sum
+    assert d.finish(waits[readers[2]], "the waiter that is left").sum == sent.sum, "the message is not the one that was sent"
 
 
 @clause("SVM-15")
@@ -185,5 +185,5 @@ def test_all_types_but_one(d):
     a, = d.actors(1)
     sums = [send(d, a, type=t).sum for t in (1, 2, 1, 3)]
     got = [d.do(a, "msgrcv", size=64, select=1, flags=IPC_NOWAIT | MSG_EXCEPT) for _ in range(2)]
-    assert [(r.tag, r.sum) for r in got] == [(2, sums[1]), (3, sums[3])]
+    assert [(r.tag, r.sum) for r in got] == [(2, sums[1]), (3, sums[3])], "MSG_EXCEPT did not take the oldest messages of other types"
     fails(d.call(a, "msgrcv", size=64, select=1, flags=IPC_NOWAIT | MSG_EXCEPT), "ENOMSG", "msgrcv of anything but type 1")

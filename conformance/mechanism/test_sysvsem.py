@@ -42,7 +42,7 @@ def test_no_part_is_seen(d):
         for p in swings:
             gives(d.finish(p, "semops that need not wait for long"), 0, "semop")
         assert parts == 0, f"{parts} of 8000 looks saw a token that was in neither or in both of two semaphores"
-    assert all_of(d, watcher) == (2, 2)
+    assert all_of(d, watcher) == (2, 2), "the two values do not add up to what was there"
 
 
 @clause("SVSEM-04")
@@ -70,12 +70,12 @@ def test_setting_wakes(d):
     still(d, taker, p, "SETVAL 1")
     d.do(a, "setval", num=0, value=3)
     gives(d.finish(p, "a wait for 2 after SETVAL 3"), 0, "semop -2")
-    assert all_of(d, a) == (1, 0)
+    assert all_of(d, a) == (1, 0), "the wait for 2 after SETVAL 3 did not take two"
     p, q = waits(d, taker, num=1, add=-1), waits(d, zero, num=0, add=0)
     d.do(a, "setall", a=0, b=1)
     gives(d.finish(p, "a wait for 1 after SETALL"), 0, "semop -1")
     gives(d.finish(q, "a wait for zero after SETALL"), 0, "semop 0")
-    assert all_of(d, a) == (0, 0)
+    assert all_of(d, a) == (0, 0), "the wait for 1 after SETALL did not take one"
 
 
 @clause("SVSEM-07")
@@ -99,7 +99,7 @@ def test_signal_ends_a_wait(d):
     d.fault("signal", taker, signal="USR1")
     fails(d.finish(p, "semop after a signal"), "EINTR", "a semop with a signal whose handler has SA_RESTART")
     fails(interrupted(d, taker, waits(d, taker, "wait", n=1)), "EINTR", "a semop that a caught signal has interrupted")
-    assert d.do(a, "counts").out["ncnt"] == 0
+    assert d.do(a, "counts").out["ncnt"] == 0, "a waiter that a signal has ended is still counted"
     d.do(a, "post", n=1)
     assert d.do(a, "getval").out["value"] == 1, "an interrupted semop has taken a token"
 
@@ -115,7 +115,7 @@ def test_time_out_is_never_early(d):
             took = time.monotonic_ns() - begun
             fails(r, "EAGAIN", f"{f} with nothing to end it")
             assert took >= wait_ns, f"{f} with a time-out of {wait_ns} ns ended after {took} ns"
-    assert all_of(d, taker) == (0, 0)
+    assert all_of(d, taker) == (0, 0), "a semop that timed out has taken, or left, something"
 
 
 @clause("SVSEM-09")
@@ -146,7 +146,7 @@ def test_undone_at_the_end(d):
         d.do(doomed, "semop", num=0, add=2, flags=SEM_UNDO)
         d.do(doomed, "semop", num=0, add=1)
         d.do(doomed, "semop2", num=0, add=-3, flags=SEM_UNDO, num2=1, add2=-5, flags2=SEM_UNDO)
-        assert all_of(d, a) == (5, 0)
+        assert all_of(d, a) == (5, 0), "the two steps were not done as given"
         p = waits(d, taker, num=1, add=-1)
         d.kill_actor(doomed, how)
         gives(d.finish(p, f"a wait for what the {how} of another process gives back"), 0, "semop -1")
@@ -201,12 +201,12 @@ def test_numbers_of_waiters(d):
         out = d.do(a, "counts", num=num).out
         return out["ncnt"], out["zcnt"]
 
-    assert counts() == (0, 0)
+    assert counts() == (0, 0), "somebody is counted though nobody waits"
     pending = []
     for i, x in enumerate(others):
         pending.append((x, waits(d, x, num=0, add=-2 if i < 3 else 0)))
         assert counts() == (min(i + 1, 3), max(i - 2, 0)), f"with {i + 1} waiters"
-    assert counts(1) == (0, 0)
+    assert counts(1) == (0, 0), "who waits for one semaphore is counted at the other"
     fails(interrupted(d, *pending[0]), "EINTR", "a semop that a signal has interrupted")
     assert counts() == (2, 2), "after a signal ended one wait"
     d.kill_actor(pending[1][0])
@@ -217,7 +217,7 @@ def test_numbers_of_waiters(d):
     assert counts() == (1, 0), "after the waits for zero have ended"
     d.do(a, "semop", num=0, add=2)
     gives(d.finish(pending[2][1], "a wait for 2 with 2"), 0, "semop -2")
-    assert counts() == (0, 0)
+    assert counts() == (0, 0), "somebody is counted though all have returned"
 
 
 @clause("SVSEM-14")
@@ -263,14 +263,14 @@ def test_stat(d):
     d.open(nsems=3, value=1)
     a, b = d.actors(2)
     new = d.do(a, "stat").out
-    assert (new["nsems"], new["mode"], new["own"], new["otime"]) == (3, 0o600, 1, 0)
+    assert (new["nsems"], new["mode"], new["own"], new["otime"]) == (3, 0o600, 1, 0), "IPC_STAT does not tell the new set as it is"
     assert 0 <= new["now"] - new["ctime"] <= 60, "sem_ctime is not the time of the creation"
     before = d.do(a, "stat").out["now"]
     d.do(b, "semop", num=0, add=1)
     after = d.do(a, "stat").out
     assert before - 1 <= after["otime"] <= after["now"], "sem_otime is not the time of the last semop"
     d.do(a, "set", mode=0o640)
-    assert d.do(b, "stat").out["mode"] == 0o640
+    assert d.do(b, "stat").out["mode"] == 0o640, "the mode that was set is not told"
 
 
 @clause("SVSEM-29")

@@ -59,7 +59,7 @@ def test_number_of_those_attached(d):
     assert r == 7, f"{r} are attached while a forked child has inherited two views of five, and it should be 7"
     counts(5, "the exit of that child")
     d.fault("exec", b)  # its two views go, and it attaches once anew
-    assert found(d, b) == 0
+    assert found(d, b) == 0, "what the new program finds is not what is there"
     counts(4, "an exec by a process with two views, which then attached again")
     d.kill_actor(c, "exit"), counts(3, "an exit")
     d.kill_actor(e, "kill"), counts(2, "a SIGKILL")
@@ -112,7 +112,7 @@ def test_what_stat_tells(d):
     d.open()
     started = d.request("actor", n=2)
     (a, b), pids = started["ids"], started["pids"]
-    assert found(d, a) == found(d, b) == 0
+    assert found(d, a) == found(d, b) == 0, "a new segment is not zero"
     about = d.do(a, "stat").out
     assert (about["size"], about["own"], about["mode"]) == (4096, 1, 0o600), f"IPC_STAT tells {about}"
     assert about["cpid"] == d.pid, f"the creator is {about['cpid']}, and it should be {d.pid}"

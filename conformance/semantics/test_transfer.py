@@ -217,7 +217,7 @@ def test_contents_outlive_the_sender(d):
     sent = [put_now(d, writer) for _ in range(3)]
     d.kill_actor(writer)
     (reader,) = d.actors(1)
-    assert [take_now(d, reader).sum for _ in sent] == [s.sum for s in sent]
+    assert [take_now(d, reader).sum for _ in sent] == [s.sum for s in sent], "what the dead had put is not what is taken, in its order"
 
 
 @clause("PMQ-29", "FIFO-26", caps=("names",))

@@ -74,8 +74,8 @@ def classify(error: BaseException | None) -> Ended:
 
 
 def _first_words(error: AssertionError) -> str:
-    text = str(error).strip()
-    return text.split("\nassert ")[0] if text else "assertion failed"
+    """The test's own sentence; what pytest adds below it, values and their difference, is for its own report."""
+    return str(error).strip().split("\n")[0] or "assertion failed"
 
 
 class Results:
