@@ -22,10 +22,12 @@ sys.path[:0] = [os.fspath(p) for p in (HERE, HERE.parent / "py") if os.fspath(p)
 
 from plumbline import agent  # noqa: E402
 from plumbline.target import Target  # noqa: E402
-from suite import catalogue, outcome, residue, subject  # noqa: E402
+from suite import catalogue, outcome, residue, subject, waits  # noqa: E402
 
 CASE, ENDED, SECONDS, RESULTS = (pytest.StashKey() for _ in range(4))
 HELLOS = {}
+#: Tests that are data: what an argument of this name goes through, with names, for a clause and a variant.
+DATA = {"row": catalogue.rows_of, "wait": waits.waits_of}
 
 
 def pytest_addoption(parser):
@@ -87,11 +89,12 @@ def pytest_generate_tests(metafunc):
     if "d" not in metafunc.fixturenames or not mark:
         return
     known = catalogue.catalogue()
-    if "row" in metafunc.fixturenames:
-        found = [(c, v, i) for c, v in (k for i in known.values() if not i.planned for k in cases_of(metafunc.config, i))
-                 for i in range(len(c.rows))]
-        names = [f"{c.id}/{v}" + (f"/{i + 1}" if len(c.rows) > 1 else "") for c, v, i in found]
-        metafunc.parametrize("case,row", [((c, v), c.rows[i]) for c, v, i in found], ids=names, indirect=["case"])
+    data = next((n for n in DATA if n in metafunc.fixturenames), "")
+    if data:
+        found = [(k, name, x) for c in known.values() if not c.planned for k in cases_of(metafunc.config, c)
+                 for name, x in DATA[data](*k)]
+        names = ["/".join(filter(None, (k[0].id, k[1], name))) for k, name, _ in found]
+        metafunc.parametrize(f"case,{data}", [(k, x) for k, _, x in found], ids=names, indirect=["case"])
         return
     found = [k for i in mark.args for k in cases_of(metafunc.config, known[i])]
     metafunc.parametrize("case", found, ids=[f"{c.id}/{v}" for c, v in found], indirect=True)

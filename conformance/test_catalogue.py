@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from suite import waits
 from suite.catalogue import HERE, KINDS, LEVELS, catalogue
 
 ID = re.compile(r"^[A-Z][A-Z0-9]*-[0-9]{2}$")
@@ -31,7 +32,7 @@ def test_every_clause_is_well_formed():
 
 
 def test_every_clause_is_tested_or_planned():
-    tested = set(named_by_tests()) | {c.id for c in catalogue().values() if c.rows}
+    tested = set(named_by_tests()) | {c.id for c in catalogue().values() if c.rows} | set(waits.table())
     for c in catalogue().values():
         assert c.planned != (c.id in tested), f"{c.id}: {'planned, yet tested' if c.planned else 'without a test'}"
 
@@ -39,6 +40,11 @@ def test_every_clause_is_tested_or_planned():
 def test_every_test_names_a_clause_that_exists():
     for clause, tests in named_by_tests().items():
         assert clause in catalogue(), f"{tests[0]} judges {clause}, which is not in clauses/"
+
+
+def test_every_wait_is_a_clause_s():
+    for clause in waits.table():
+        assert clause in catalogue(), f"waits.toml has rows for {clause}, which is not in clauses/"
 
 
 def test_every_assertion_says_what_is_wrong():

@@ -6,8 +6,6 @@
  */
 #include "pipe.h"
 
-#include <sys/resource.h>
-
 enum { STREAM, PACKET };
 enum { CAPACITY, NONBLOCK }; /* arguments of open */
 
@@ -36,17 +34,6 @@ static long op_pipe(struct pl_obj *o, const struct pl_args *a, struct pl_result 
 	return 0;
 }
 
-/* From now on this process may have no descriptor numbered `n` or above. */
-static long op_nofile(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-		return -1;
-	l.rlim_cur = (rlim_t)a->v[0];
-	return setrlimit(RLIMIT_NOFILE, &l);
-}
-
 #define CAPS                                                                                       \
 	(PL_ANONYMOUS | PL_BLOCKING | PL_NONBLOCK | PL_POLL | PL_MULTI_READER | PL_MULTI_WRITER)
 
@@ -59,7 +46,6 @@ static const struct pl_variant variants[] = {
 static const struct pl_op ops[] = {
 	PIPE_OPS,
 	{ "pipe", op_pipe, PL_NONE, PL_NEUTRAL, { { "flags", 0, INT32_MAX, .def = O_CLOEXEC } } },
-	{ "nofile", op_nofile, PL_NONE, 0, { { "n", 3, 1 << 20 } } },
 	{ 0 },
 };
 

@@ -8,18 +8,18 @@
  * through an address keeps nothing at it: the address is then free for bind by a call. Addresses
  * are the object's name with a number behind it, 0 where none is said.
  */
+#include "rights.h"
 #include "socket.h"
 
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
-enum { FDS_MAX = 254, CONTROL_MAX = 8192, ADDRESSES = 10 };
+enum { ADDRESSES = 10 };
 enum { STREAM, DGRAM, SEQPACKET, STREAM_PATH, SEQPACKET_PATH, DGRAM_PATH, DGRAM_ABSTRACT };
 enum { NONBLOCK, SNDBUF }; /* arguments of open */
 
@@ -169,102 +169,6 @@ static long op_sendto(struct pl_obj *o, const struct pl_args *a, struct pl_resul
 	return len ? sendto(a->fd, a->buf, a->len, (int)a->v[1], (struct sockaddr *)&at, len) : -1;
 }
 
-enum { S_FD = 2, S_N, S_PID, S_UID }; /* arguments of sendmsg beside size and flags */
-
-/* What goes beside the bytes: n times the descriptor fd; the credentials told. */
-static size_t control_of(const struct pl_args *a, char *room, size_t size)
-{
-	struct msghdr h = { .msg_control = room, .msg_controllen = size };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&h);
-	size_t n = (size_t)a->v[S_N], i, used = 0;
-
-	memset(room, 0, size);
-	if (a->v[S_FD] >= 0) {
-		*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(n * sizeof(int)),
-			.cmsg_level = SOL_SOCKET,
-			.cmsg_type = SCM_RIGHTS };
-		for (i = 0; i < n; i++)
-			((int *)(void *)CMSG_DATA(c))[i] = (int)a->v[S_FD];
-		used = CMSG_SPACE(n * sizeof(int));
-		c = (struct cmsghdr *)(void *)(room + used);
-	}
-	if (a->v[S_PID] >= 0) {
-		struct ucred who = { .pid = a->v[S_PID] ? (pid_t)a->v[S_PID] : getpid(),
-			.uid = a->v[S_UID] < 0 ? geteuid() : (uid_t)a->v[S_UID],
-			.gid = getegid() };
-
-		*c = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof who),
-			.cmsg_level = SOL_SOCKET,
-			.cmsg_type = SCM_CREDENTIALS };
-		memcpy(CMSG_DATA(c), &who, sizeof who);
-		used += CMSG_SPACE(sizeof who);
-	}
-	return used;
-}
-
-/* One payload in two pieces, with what the arguments say beside it. */
-static long op_sendmsg(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	_Alignas(struct cmsghdr) char control[CONTROL_MAX];
-	size_t half = a->len / 2;
-	struct iovec io[2] = { { a->buf, half }, { (char *)a->buf + half, a->len - half } };
-	struct msghdr h = { .msg_iov = io, .msg_iovlen = 2 };
-
-	if (a->v[S_FD] >= 0 || a->v[S_PID] >= 0) {
-		h.msg_control = control;
-		h.msg_controllen = control_of(a, control, sizeof control);
-	}
-	return sendmsg(a->fd, &h, (int)a->v[1]);
-}
-
-enum { R_FLAGS, R_NFDS, R_FD, R_PID, R_UID, R_GID }; /* results of recvmsg */
-
-/* The first descriptor received is kept, all others are closed again. */
-static void tell_rights(struct cmsghdr *c, int64_t *out)
-{
-	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int), i;
-	int fd;
-
-	for (i = 0; i < n; i++) {
-		memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-		if (out[R_NFDS]++ == 0)
-			out[R_FD] = fd;
-		else
-			(void)close(fd);
-	}
-}
-
-/* `room`: how many descriptors the control buffer holds, beside credentials; -1: no such buffer. */
-static long op_recvmsg(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	_Alignas(struct cmsghdr) char control[CONTROL_MAX];
-	struct iovec io = { a->buf, a->len };
-	struct msghdr h = { .msg_iov = &io, .msg_iovlen = 1 };
-	struct cmsghdr *c;
-	struct ucred who;
-	long n;
-
-	if (a->v[2] >= 0) {
-		h.msg_control = control;
-		h.msg_controllen = CMSG_SPACE((size_t)a->v[2] * sizeof(int));
-		h.msg_controllen += a->v[3] ? CMSG_SPACE(sizeof who) : 0;
-	}
-	n = recvmsg(a->fd, &h, (int)a->v[1]);
-	r->out[R_FLAGS] = n < 0 ? 0 : h.msg_flags;
-	r->out[R_FD] = -1;
-	for (c = n < 0 || a->v[2] < 0 ? NULL : CMSG_FIRSTHDR(&h); c; c = CMSG_NXTHDR(&h, c)) {
-		if (c->cmsg_level != SOL_SOCKET)
-			continue;
-		if (c->cmsg_type == SCM_RIGHTS)
-			tell_rights(c, r->out);
-		if (c->cmsg_type == SCM_CREDENTIALS) {
-			memcpy(&who, CMSG_DATA(c), sizeof who);
-			r->out[R_PID] = who.pid, r->out[R_UID] = who.uid, r->out[R_GID] = who.gid;
-		}
-	}
-	return n;
-}
-
 /* ---- what it says of itself ---- */
 
 /* Room is counted in the kernel's own memory: only where nothing at all is under way is there some
@@ -277,16 +181,6 @@ static long op_fionread(struct pl_obj *o, const struct pl_args *a, struct pl_res
 	r->amount = r->out[0] > 0 ? (uint64_t)r->out[0] : 0;
 	if (rc == 0 && r->amount == 0 && o->fd[1] >= 0 && ioctl_int(o->fd[1], TIOCOUTQ, &out) == 0)
 		r->room = out > 0 ? 0 : type_of[o->variant] == SOCK_STREAM ? 2048 : 1;
-	return rc;
-}
-
-static long op_peercred(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	struct ucred who = { 0 };
-	socklen_t len = sizeof who;
-	long rc = getsockopt(a->fd, SOL_SOCKET, SO_PEERCRED, &who, &len);
-
-	r->out[0] = who.pid, r->out[1] = who.uid, r->out[2] = who.gid;
 	return rc;
 }
 
@@ -348,6 +242,19 @@ static long op_chmod(struct pl_obj *o, const struct pl_args *a, struct pl_result
 	return address(o, a->v[0], &at) ? chmod(at.sun_path, (mode_t)a->v[1]) : -1;
 }
 
+/* The folder of the names is mounted once more, on itself, for a process that has a mount namespace
+ * of its own: paths lead through that mount then. */
+static long op_rebind(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	char path[PL_PATH_MAX];
+
+	path_of(o->name, 0, path);
+	*strrchr(path, '/') = 0;
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -1;
+	return mount(path, path, NULL, MS_BIND | MS_REC, NULL);
+}
+
 /* One more pair, for what is refused: it is closed again. */
 static long op_socketpair(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
@@ -359,67 +266,6 @@ static long op_socketpair(struct pl_obj *o, const struct pl_args *a, struct pl_r
 	r->out[1] = fcntl(sv[0], F_GETFD) & FD_CLOEXEC;
 	(void)close(sv[0]);
 	(void)close(sv[1]);
-	return 0;
-}
-
-/* ---- what descriptors and credentials are about ---- */
-
-/* A descriptor with an offset and contents: what is passed. */
-static long op_memfd(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	int fd = memfd_create("plumb-passed", MFD_CLOEXEC);
-
-	if (fd >= 0 && ftruncate(fd, (off_t)a->v[0]) < 0) {
-		(void)close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* The descriptor numbered fd, as recvmsg has told it, gets a handle by `as`. */
-static long op_adopt(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	if (fcntl((int)a->v[0], F_GETFD) < 0)
-		return -1;
-	r->out[0] = fcntl((int)a->v[0], F_GETFD) & FD_CLOEXEC;
-	return a->v[0];
-}
-
-static long op_lseek(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	return lseek(a->fd, (off_t)a->v[0], (int)a->v[1]);
-}
-
-static long op_countfds(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	int fd, n = 0;
-
-	for (fd = 0; fd < 1024; fd++)
-		n += fcntl(fd, F_GETFD) >= 0;
-	errno = 0;
-	return n;
-}
-
-/* From now on this process may have no descriptor numbered `n` or above. */
-static long op_nofile(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	struct rlimit l;
-
-	if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-		return -1;
-	l.rlim_cur = (rlim_t)a->v[0];
-	return setrlimit(RLIMIT_NOFILE, &l);
-}
-
-/* A plain user from now on, if it is root. */
-static long op_seteuid(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	return seteuid((uid_t)a->v[0]);
-}
-
-static long op_ids(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	r->out[0] = getpid(), r->out[1] = geteuid(), r->out[2] = getegid();
 	return 0;
 }
 
@@ -459,7 +305,7 @@ static const struct pl_op ops[] = {
 	{ "read", op_read, PL_TAKE, PL_BLOCKS, { SIZE_TAKE }, .weight = 1 },
 	{ "recvmsg", op_recvmsg, PL_TAKE, PL_BLOCKS,
 		{ SIZE_TAKE, FLAGS, { "room", -1, FDS_MAX, -1, -1, FDS_MAX },
-			{ "creds", 0, 1, 0, 0, 1 } },
+			{ "creds", 0, 1, 0, 0, 1 }, { "nowhere", 0, 1 } },
 		{ "flags", "nfds", "fd", "pid", "uid", "gid" }, .weight = 1 },
 	{ "fionread", op_fionread, PL_OBSERVE, PL_LEVEL, .out = { "bytes" } },
 	{ "outq", op_outq, PL_OBSERVE, 0, .out = { "bytes" } },
@@ -481,13 +327,14 @@ static const struct pl_op ops[] = {
 		{ { "domain", 0, 1 << 20, .def = AF_UNIX },
 			{ "type", 0, INT32_MAX, .def = SOCK_STREAM }, { "protocol", 0, 1 << 20 } },
 		{ "nonblock", "cloexec" } },
+	{ "rebind", op_rebind, PL_NONE, 0 },
+	{ "ring", op_ring, PL_NONE, 0,
+		{ { "n", 1, RING_MAX, .def = 1 }, { "fd", -1, 1 << 20, .def = -1 },
+			{ "times", 1, 1 << 20, .def = 1 } } },
 	{ "memfd", op_memfd, PL_NONE, PL_NEWFD | PL_NEUTRAL, { { "size", 0, 1 << 20 } } },
 	{ "adopt", op_adopt, PL_NONE, PL_NEWFD, { { "fd", 0, 1 << 20 } }, { "cloexec" } },
 	{ "lseek", op_lseek, PL_OBSERVE, 0, { { "offset", 0, 1 << 20 }, { "whence", 0, 9 } } },
 	{ "countfds", op_countfds, PL_OBSERVE, 0 },
-	{ "nofile", op_nofile, PL_NONE, 0, { { "n", 3, 1 << 20 } } },
-	{ "seteuid", op_seteuid, PL_NONE, 0, { { "uid", 0, INT32_MAX } } },
-	{ "ids", op_ids, PL_OBSERVE, 0, .out = WHO },
 	{ 0 },
 };
 

@@ -70,7 +70,7 @@ def test_clients_are_served_one_by_one_and_none_is_mixed_up(d):
         d.do(server, "accept", "door", as_=f"s{i}")
         asked[i] = d.do(c, "send", f"c{i}", size=100 + i).sum
     for i, c in reversed(list(enumerate(clients))):
-        assert d.do(server, "recv", f"s{i}", size=100 + i, flags=MSG_WAITALL).sum == asked[i], "the server read another request than was made"
+        assert d.do(server, "recv", f"s{i}", size=100 + i, flags=MSG_WAITALL).sum == asked[i], "the server read another request"
         answer = d.do(server, "send", f"s{i}", size=500).sum
         assert d.do(c, "recv", f"c{i}", size=500, flags=MSG_WAITALL).sum == answer, "the client read another answer than was given"
 

@@ -369,12 +369,11 @@ def test_write_of_nothing_is_recorded(d):
 @clause("PIPE-27")
 def test_emfile_leaks_nothing(d):
     """One free number below the limit: pipe() needs two, and must leave the one for the next call."""
-    d.need("nofile")
     d.open()
     (actor,) = d.actors(1)
     free = d.do(actor, "dup", R, as_="probe").ret
     d.do(actor, "close", "probe")
-    d.do(actor, "nofile", n=free + 1)
+    d.limit_descriptors(actor, free + 1, "o.r")
     for _ in range(20):
         fails(d.call(actor, "pipe"), "EMFILE", "pipe() with one descriptor left")
     gives(d.call(actor, "dup", R, as_="again"), free, "dup after 20 failed pipe()")

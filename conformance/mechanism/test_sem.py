@@ -18,6 +18,20 @@ def value(d, actor, on="o"):
     return d.do(actor, "getvalue", on).out["value"]
 
 
+@clause("PSEM-13")
+def test_permissions(d):
+    """The owner itself may not, if the mode says so."""
+    d.open()
+    a, = d.actors(1)
+    d.do(a, "unlink")
+    d.become_plain(a)
+    d.do(a, "open", flags=O_CREAT_EXCL, mode=0o400)
+    fails(d.call(a, "open"), "EACCES", "sem_open of what may only be read")
+    d.do(a, "unlink")
+    d.do(a, "open", flags=O_CREAT_EXCL, mode=0o200)
+    fails(d.call(a, "open"), "EACCES", "sem_open of what may only be written")
+
+
 @clause("PSEM-03")
 def test_value_with_waiters(d):
     d.open(value=2)

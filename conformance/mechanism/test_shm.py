@@ -110,10 +110,10 @@ def test_more_than_there_is(d):
 @clause("PSHM-23")
 def test_permissions(d):
     """The owner itself may not, if the mode says so."""
-    d.need_plain_user()
     d.open()
     a, = d.attached(1)
     d.do(a, "unlink")
+    d.become_plain(a)
     d.do(a, "open", as_="w", flags=O_CREAT_EXCL, mode=0o200)
     fails(d.call(a, "open", flags=O_RDONLY), "EACCES", "shm_open for reading of what may only be written")
     fails(d.call(a, "open", flags=O_RDWR), "EACCES", "shm_open for both of what may only be written")

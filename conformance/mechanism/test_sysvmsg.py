@@ -164,7 +164,7 @@ def test_messages_outlive_their_sender(d, death):
     sent = [send(d, sender).sum for _ in range(5)]
     d.kill_actor(sender, death)
     stranger, = d.actors(1, kind="exec")
-    assert [take(d, a).sum for a in (reader, stranger, reader, stranger, reader)] == sent, "the messages are not those that were sent, in their order"
+    assert [take(d, a).sum for a in (reader, stranger, reader, stranger, reader)] == sent, "not what was sent, in its order"
 
 
 @clause("SVM-23")

@@ -182,13 +182,13 @@ def test_too_large_a_segment(d):
 
 @clause("SVSHM-13")
 def test_permissions(d):
-    """The owner itself may not, if the mode says so."""
-    d.need_plain_user()
+    """Nobody may, not even the owner, what the mode does not say."""
     d.open()
-    a, = d.attached(1)
-    d.do(a, "set", mode=0o400)
+    owner, a = d.attached(2)
+    d.become_plain(a)
+    d.do(owner, "set", mode=0o444)
     fails(d.call(a, "shmget", flags=0o600), "EACCES", "shmget for both of what may only be read")
     fails(d.call(a, "shmat"), "EACCES", "shmat for both of what may only be read")
     gives(d.call(a, "shmat", flags=SHM_RDONLY), 0, "shmat for reading")
-    d.do(a, "set", mode=0)
+    d.do(owner, "set", mode=0)
     fails(d.call(a, "shmat", flags=SHM_RDONLY), "EACCES", "shmat for reading of what nobody may read")

@@ -4,10 +4,12 @@
 Source: unix(7), send(2), recv(2), connect(2), listen(2), shutdown(2), and the clauses named at each test. What is put
 at end b is taken at end a; descriptors and credentials are in test_unix_rights.py.
 """
+import time
+
 import pytest
 
-from suite.outcome import NotHere
-from suite.subject import O_NONBLOCK, POLLHUP, POLLIN, SIZE, fails, gives, said
+from suite.outcome import NotHere, Unknown
+from suite.subject import LIVE_S, O_NONBLOCK, POLLHUP, POLLIN, SIZE, fails, gives, said
 from suite.transfer import fill, interrupted
 
 clause = pytest.mark.clause
@@ -443,3 +445,23 @@ def test_nobody_at_the_name(d):
     d.kill_actor(server)
     d.do(client, "socket", as_="e")
     fails(d.call(client, "connect", "e", n=1), "ECONNREFUSED", "connect to the name that a dead listener has left")
+
+
+@clause("SPR-02")
+def test_both_send_and_nobody_reads(d):
+    """Each fills its own direction, and each is seen to wait for the other; one read lets its peer go on."""
+    d.open()
+    a, b = d.actors(2)
+    waits = {}
+    for actor, end in ((a, A), (b, B)):
+        d.do(actor, "setsockopt", end, level=SOL_SOCKET, name=SO_SNDBUF, value=4096)
+        waits[actor] = d.start(actor, "send", end, size=1 << 20)
+    d.asleep(*waits.items())
+    named, end = {}, time.monotonic() + LIVE_S
+    while time.monotonic() < end and {x["is"] for x in named.values()} != {"asleep"}:  # it may have had a last piece to move
+        named = {x["id"]: x for x in d.request("who")["actors"] if x["id"] in waits}
+    assert not any(p.done() for p in waits.values()), "a send of 1 MiB that nobody reads has returned"
+    if d.status()["rung"] == "syscall":
+        if {x["is"] for x in named.values()} != {"asleep"}:
+            raise Unknown(f"not both are seen asleep: {named}")
+        assert {x["end"] for x in named.values()} == {0, 1}, f"they are not told to wait at the two ends: {named}"

@@ -5,7 +5,6 @@ Source: unix(7) SCM_RIGHTS, SCM_CREDENTIALS, SO_PEERCRED, recv(2), and the claus
 """
 import pytest
 
-from suite.outcome import NotHere
 from suite.subject import SIZE, fails, gives, said
 from test_unix import A, B, MSG_PEEK, SOL_SOCKET, listening, pair, same
 
@@ -114,8 +113,7 @@ def test_a_descriptor_outlives_its_sender(d, how):
 def test_too_many_descriptors(d):
     (a,), (b,) = pair(d)
     fd = memfd(d, b)
-    if d.call(a, "nofile", n=TABLE).errno:
-        raise NotHere(f"limit RLIMIT_NOFILE: {TABLE} descriptors are not allowed")
+    d.limit_descriptors(a, TABLE, A)
     fails(d.call(b, "sendmsg", B, size=SIZE, fd=fd, n=254), "EINVAL", "sendmsg with 254 descriptors")
     d.do(b, "sendmsg", B, size=100, fd=fd, n=253)
     r = d.call(a, "recvmsg", A, size=4096)
@@ -130,7 +128,7 @@ def test_no_room_in_the_table(d):
     free = d.do(a, "dup", A, as_="probe").ret
     d.close("probe")
     before = descriptors(d, a)
-    d.do(a, "nofile", n=free + 1)
+    d.limit_descriptors(a, free + 1, A)
     r = d.call(a, "recvmsg", A)
     same(r, sent, "recvmsg with one number left")
     assert r.out["flags"] & MSG_CTRUNC, f"no MSG_CTRUNC (flags {r.out['flags']:#x}) though two descriptors had no number"
@@ -143,7 +141,7 @@ def test_too_many_in_flight(d):
     (a,), (b,) = pair(d)
     fd = memfd(d, b)
     d.become_plain(b, B)
-    d.do(b, "nofile", n=20)
+    d.limit_descriptors(b, 20, B)
     for _ in range(10):
         r = d.call(b, "sendmsg", B, size=SIZE, fd=fd, n=10)
         if r.errno:
@@ -218,3 +216,61 @@ def test_a_socket_in_flight_is_open(d, end):
     r = d.finish(p, f"recv, the peer's last end {end}")
     gives(r, 0, f"recv, the peer's last end {end}")
     assert not r.before(last), "end of file came while the peer's end was in flight"
+
+
+def alone_with_its_peer(d, others):
+    """p.b is nobody's any more but of what holds it in flight."""
+    for actor in others:
+        d.do(actor, "close", "p.b")
+    d.release("p.b")
+
+
+@clause("SCM-07")
+@pytest.mark.parametrize("n", [1, 2, 10], ids=["itself", "two", "ten"])
+def test_sockets_that_only_hold_each_other_are_closed(d, n):
+    """The end p.b is in flight in the ring as well: p.a sees end of file when the ring is found."""
+    d.open()
+    d.open("p")
+    maker, reader = d.actors(2)
+    fd = d.do(maker, "dup", "p.b", as_="copy").ret
+    d.do(maker, "ring", A, n=n, fd=fd)
+    d.close("copy")
+    alone_with_its_peer(d, (maker, reader))
+    gives(d.finish(d.start(reader, "recv", "p.a"), "recv, the peer being in flight among sockets of nobody"), 0, "recv")
+
+
+@clause("SCM-08")
+def test_what_somebody_holds_is_no_garbage(d, beside):
+    """While others make rings of garbage, which are found, a socket with something inside travels, is looked at, arrives."""
+    others = beside("unix", "stream")
+    others.open()
+    maker, = others.actors(1)
+    making = others.start(maker, "ring", A, n=3, times=20_000)
+    d.open()
+    sender, reader = d.actors(2)
+    turns = 0
+    while turns < 20 or not making.done() and turns < 300:
+        d.open("p")
+        inside = d.do(sender, "send", "p.b", size=SIZE)
+        d.do(sender, "sendmsg", B, size=SIZE, fd=d.do(sender, "dup", "p.a", as_="copy").ret)
+        d.close("copy")
+        for actor in (sender, reader):
+            d.do(actor, "close", "p.a")
+        d.release("p.a")
+        kept(d, reader, d.call(reader, "recvmsg", A, flags=MSG_PEEK), "peeked")
+        d.close("peeked")
+        same(d.call(reader, "recv", kept(d, reader, d.call(reader, "recvmsg", A))), inside, "recv from the socket that travelled")
+        d.close("got"), d.close("p")
+        turns += 1
+    gives(others.finish(making, "making rings", timeout=60), 0, "making rings")
+
+
+@clause("SCM-11")
+def test_no_memory_for_the_bytes(d):
+    """Nothing is leaked; whether the message is still there is not said."""
+    (a,), (b,) = pair(d)
+    fd, before = memfd(d, b), descriptors(d, a)
+    for _ in range(5):
+        d.do(b, "sendmsg", B, size=SIZE, fd=fd, n=3)
+        fails(d.call(a, "recvmsg", A, nowhere=1), "EFAULT", "recvmsg to where there is no memory")
+    assert descriptors(d, a) == before, f"{descriptors(d, a) - before} descriptors have leaked"

@@ -69,6 +69,10 @@ def catalogue() -> dict[str, Clause]:
     return found
 
 
+def rows_of(clause: Clause, _variant: str) -> list[tuple[str, Row]]:
+    return [(str(i) if len(clause.rows) > 1 else "", row) for i, row in enumerate(clause.rows, 1)]
+
+
 def mechanisms() -> list[str]:
     return list(dict.fromkeys(c.mechanism for c in catalogue().values()))
 

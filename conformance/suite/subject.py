@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
+import time
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
@@ -28,6 +30,7 @@ O_NONBLOCK = 0o4000
 SIZE = 24             # a mark: the smallest payload that names itself
 
 NOBODY = 65534
+CLONE_NEWUSER = 0x10000000
 OBJECT = "o"
 
 
@@ -104,6 +107,11 @@ class Subject(Driver):
         assert r.ret >= 0, f"{f} by actor {actor} gave {said(r)} where it must succeed"
         return r
 
+    def limit_descriptors(self, actor: int, n: int, on: str = OBJECT) -> None:
+        """From now on the actor may have no descriptor numbered `n` or above."""
+        if self.call(actor, "rlimit", on, what=resource.RLIMIT_NOFILE, n=n).errno:
+            raise NotHere(f"limit RLIMIT_NOFILE: {n} descriptors are not allowed")
+
     def become_plain(self, actor: int, on: str = OBJECT) -> bool:
         """An actor of root's becomes nobody: was it root's? A container may have neither the right nor such a user."""
         if self.do(actor, "ids", on).out["uid"] != 0:
@@ -152,6 +160,34 @@ class Subject(Driver):
                                        f"that it has to wait for was made")
         return r, enabler
 
+    def become_urgent(self, actor: int, priority: int, on: str = OBJECT) -> None:
+        """SCHED_FIFO at this priority from now on."""
+        r = self.call(actor, "scheduler", on, policy=os.SCHED_FIFO, priority=priority)
+        if r.errno in ("EPERM", "ENOSYS"):
+            raise NotHere(f"limit RLIMIT_RTPRIO: SCHED_FIFO gives {r.errno}; lifted by ulimit -r 99, or CAP_SYS_NICE")
+        assert r.ret == 0, f"sched_setscheduler gave {said(r)}"
+
+    def enter_namespace(self, actor: int, flags: int, what: str, on: str = OBJECT) -> None:
+        """A namespace of the actor's own from now on, as the superuser makes it, or in a user namespace of its own."""
+        alone = self.call(actor, "unshare", on, flags=flags)
+        r = self.call(actor, "unshare", on, flags=flags | CLONE_NEWUSER) if alone.errno else alone
+        if r.errno:
+            raise NotHere(f"no {what} namespace can be made here: unshare gives {alone.errno}, and with a user namespace "
+                          f"{r.errno}; lifted by CAP_SYS_ADMIN, or by user.max_user_namespaces above 0")
+
+    def first_of(self, waits: dict[int, Pending], what: str, timeout: float = LIVE_S) -> list[int]:
+        """Who of these has returned, as soon as one has: one of them has nothing left to wait for."""
+        end = time.monotonic() + timeout
+        while not (done := [a for a, p in waits.items() if p.done()]):
+            if time.monotonic() < end:
+                next(iter(waits.values())).wait(0.005)
+                continue
+            if not all(self.seen(p, ("blocked",)) for p in waits.values()):
+                raise Unknown(f"{what} has not returned, and not all are seen asleep")
+            if not any(p.done() for p in waits.values()):
+                raise AssertionError(f"{what} has not returned {timeout:g} s after it could: all are asleep")
+        return done
+
     def kill_actor(self, actor: int, what: str = "kill") -> None:
         """Kills it (or makes it exit), and returns when it has been reaped."""
         seen = len(self.events)
@@ -168,15 +204,6 @@ class Subject(Driver):
             assert e.fields.get("signal") == signal, f"{f} ended its process by SIG{e.fields.get('signal')} instead of SIG{signal}"
             return
         assert False, f"{f} gave {said(r)} instead of ending its process by SIG{signal}"
-
-    def need_plain_user(self) -> None:
-        """Who may do anything cannot show what is forbidden."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except OSError:
-            raise NotHere("whether the driver has privileges cannot be seen") from None
-        if not self.target.native or int(status.partition("CapEff:")[2].split()[0], 16):
-            raise NotHere("permissions do not hold for a privileged user")
 
     def note(self, text: str) -> None:
         """What a clause of kind record has seen: goes into the result."""

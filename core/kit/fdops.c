@@ -73,6 +73,29 @@ static long fd_epoll(struct pl_obj *o, const struct pl_args *a, struct pl_result
 	return n;
 }
 
+static long fd_epoll_create(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return epoll_create1(EPOLL_CLOEXEC);
+}
+
+/* Adds the descriptor to the instance that has the number `ep`. */
+static long fd_epoll_add(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	struct epoll_event e = { .events = (uint32_t)a->v[1] };
+
+	return epoll_ctl((int)a->v[0], EPOLL_CTL_ADD, a->fd, &e);
+}
+
+/* Of an instance: one event. */
+static long fd_epoll_wait(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	struct epoll_event e = { 0 };
+	long n = epoll_wait(a->fd, &e, 1, (int)a->v[0]);
+
+	r->out[0] = n > 0 ? e.events : 0;
+	return n;
+}
+
 static long fd_fcntl(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
 	return fcntl(a->fd, (int)a->v[0], (int)a->v[1]);
@@ -102,6 +125,10 @@ const struct pl_op pl_fd_ops[] = {
 	{ "poll", fd_poll, PL_OBSERVE, PL_BLOCKS, { EVENTS, TIMEOUT }, { "revents" } },
 	{ "select", fd_select, PL_OBSERVE, PL_BLOCKS, { EVENTS, TIMEOUT }, { "revents" } },
 	{ "epoll", fd_epoll, PL_OBSERVE, PL_BLOCKS, { EVENTS, TIMEOUT }, { "revents" } },
+	{ "epoll_create", fd_epoll_create, PL_NONE, PL_NEWFD },
+	{ "epoll_add", fd_epoll_add, PL_NONE, 0,
+		{ { "ep", 0, 1 << 20 }, { "events", 0, UINT32_MAX, .def = POLLIN } } },
+	{ "epoll_wait", fd_epoll_wait, PL_OBSERVE, PL_BLOCKS, { TIMEOUT }, { "revents" } },
 	{ "fcntl", fd_fcntl, PL_NONE, 0,
 		{ { "cmd", 0, 1 << 20 }, { "arg", INT32_MIN, INT32_MAX } } },
 	{ "nonblock", fd_nonblock, PL_NONE, 0, { { "value", 0, 1, .def = 1 } } },

@@ -19,6 +19,7 @@
  *   status.c, tick.c  what is told          names.c    errno, signals, capabilities
  *   who.c      who waits for what, and who has it
  *   fdops.c    operations that every descriptor has
+ *   procops.c  operations that every process has
  *   path.c     where objects that are files live
  *   place.c    on which CPU an actor runs
  */
@@ -406,6 +407,8 @@ const char *pl_limit_of(const struct pl_driver *d, int err);
 
 /* fdops.c */
 extern const struct pl_op pl_fd_ops[];
+/* procops.c */
+extern const struct pl_op pl_proc_ops[];
 
 static inline bool pl_is_fd(const struct pl_driver *d)
 {

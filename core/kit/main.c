@@ -43,6 +43,8 @@ const struct pl_op *pl_ops_table(const struct pl_driver *d, unsigned *ret_n)
 		all[n++] = d->ops[i];
 	for (i = 0; pl_is_fd(d) && pl_fd_ops[i].name && n < PL_OPS_MAX; i++)
 		all[n++] = pl_fd_ops[i];
+	for (i = 0; pl_proc_ops[i].name && n < PL_OPS_MAX; i++)
+		all[n++] = pl_proc_ops[i];
 	if (ret_n)
 		*ret_n = n;
 	return all;

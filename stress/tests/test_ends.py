@@ -148,7 +148,7 @@ def test_paths_with_spaces(engine):
 
 @root_only
 def test_full_disk_loses_no_verdict(engine):
-    """Three pages: one for the lock, two for events, which twenty violations fill; then events make room for run.json."""
+    """Three pages: one for the lock, two for events, which twenty violations fill; they make room for run.json."""
     disk = engine.root / "disk"
     disk.mkdir()
     argv = engine.argv("fake/lie-numbers=2", "--for", "2s", "--slice", "5ms", out=disk / "run")
