@@ -347,6 +347,20 @@ def test_the_sender_is_told(d):
         assert r.out["port"] == want, f"recvfrom tells port {r.out['port']}; it was sent from {want}"
 
 
+@clause("UDP-09")
+def test_the_sender_of_each_is_told(d):
+    """Two datagrams wait: over loopback both are there, and each comes with its own address."""
+    (a,), senders = pair(d, putters=2)
+    home, sent = port_of(d, a, A), {}
+    for i, b in enumerate(senders):
+        d.do(b, "socket", as_=f"s{i}")
+        d.do(b, "bind", f"s{i}")
+        sent[d.do(b, "sendto", f"s{i}", size=SIZE, port=home).sum] = port_of(d, b, f"s{i}")
+    for _ in senders:
+        r = d.call(a, "recvfrom", A)
+        assert sent.get(r.sum) == r.out["port"], f"recvfrom tells port {r.out['port']}; it was sent from {sent.get(r.sum)}"
+
+
 @clause("UDP-08", "UDP-09")
 def test_rounds_with_deaths(d):
     d.open()

@@ -65,8 +65,10 @@ def test_lowest_descriptor_closed_on_exec(d):
 def test_unlinked_object_lives_on(d):
     d.open()
     a, b = d.attached(2)
+    store(d, a, 4)
     d.do(a, "unlink")
     fails(d.call(b, "open"), "ENOENT", "shm_open of a name that was unlinked")
+    assert found(d, b) == 4, "a store before shm_unlink is not found after it"
     store(d, a, 5)
     assert found(d, b) == 5, "a store after shm_unlink is not found by another who had it mapped"
     for x in (a, b):

@@ -32,9 +32,10 @@ def descriptors(d, actor):
 
 
 @clause("SCM-01")
-def test_the_open_file_is_shared(d):
+@pytest.mark.parametrize("n", [1, 2])
+def test_the_open_file_is_shared(d, n):
     (a,), (b,) = pair(d)
-    sent = d.do(b, "sendmsg", B, size=SIZE, fd=memfd(d, b))
+    sent = d.do(b, "sendmsg", B, size=SIZE, fd=memfd(d, b), n=n)
     r = d.call(a, "recvmsg", A)
     same(r, sent, "recvmsg")
     got = kept(d, a, r)

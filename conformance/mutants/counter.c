@@ -54,6 +54,28 @@ static int hasty_take(sem_t *s, const struct pl_attempt *a)
 	return pl_real.sem_take(s, &now);
 }
 
+/* Interrupted, it waits for its whole time once more. */
+static int again_take(sem_t *s, const struct pl_attempt *a)
+{
+	clockid_t clock = a->how == PL_CLOCKLOCK ? a->clock : CLOCK_REALTIME;
+	struct timespec begun, now, until = a->abs ? *a->abs : (struct timespec){ 0 };
+	struct pl_attempt next = *a;
+	int rc = pl_real.clock_gettime(clock, &begun);
+
+	while ((rc = pl_real.sem_take(s, &next)) < 0 && errno == EINTR && a->abs && pl_fires(1)) {
+		(void)pl_real.clock_gettime(clock, &now);
+		until.tv_sec = a->abs->tv_sec + now.tv_sec - begun.tv_sec;
+		next.abs = &until;
+	}
+	return rc;
+}
+
+/* Shared is meant, and private is made: who waits in another process is not woken. */
+static int private_init(sem_t *s, int pshared, unsigned value)
+{
+	return pl_real.sem_init(s, pshared && !pl_fires(1) ? pshared : 0, value);
+}
+
 static int high_getvalue(sem_t *s, int *value)
 {
 	int rc = pl_real.sem_getvalue(s, value);
@@ -88,6 +110,34 @@ static int keep_semop(int id, struct sembuf *ops, size_t n, const struct timespe
 		return pl_real.semop(id, ops, n, timeout);
 	plain.sem_flg &= ~SEM_UNDO;
 	return pl_real.semop(id, &plain, 1, timeout);
+}
+
+/* A child that ends undoes what its parent did. */
+static struct {
+	pid_t by;
+	int id;
+	struct sembuf op;
+} undoable;
+
+static int noting_semop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
+{
+	int rc = pl_real.semop(id, ops, n, timeout);
+
+	if (rc == 0 && n == 1 && ops[0].sem_flg & SEM_UNDO) {
+		undoable.by = getpid();
+		undoable.id = id;
+		undoable.op = ops[0];
+	}
+	return rc;
+}
+
+static void undoing_exit(int status)
+{
+	struct sembuf back = { undoable.op.sem_num, (short)-undoable.op.sem_op, IPC_NOWAIT };
+
+	if (undoable.by && undoable.by != getpid() && pl_fires(1))
+		(void)pl_real.semop(undoable.id, &back, 1, NULL);
+	pl_real.exit_now(status);
 }
 
 static int hasty_semop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
@@ -167,10 +217,13 @@ const struct pl_mutant pl_counter_mutants[] = {
 	{ "sem-post-double", { .every = 1000 }, { .sem_post = double_post } },
 	{ "sem-trywait-greedy", { 0 }, { .sem_take = greedy_take } },
 	{ "sem-timeout-early", { 0 }, { .sem_take = hasty_take } },
+	{ "sem-timeout-again", { 0 }, { .sem_take = again_take } },
+	{ "sem-private", { 0 }, { .sem_init = private_init } },
 	{ "sem-value-high", { 0 }, { .sem_getvalue = high_getvalue } },
 	{ "semop-split", { 0 }, { .semop = split_semop } },
 	{ "semop-lost", { .every = 1000 }, { .semop = lose_semop } },
 	{ "semop-kept", { 0 }, { .semop = keep_semop } },
+	{ "semop-undo-inherited", { 0 }, { .semop = noting_semop, .exit_now = undoing_exit } },
 	{ "semop-timeout-early", { 0 }, { .semop = hasty_semop } },
 	{ "semop-deaf", { 0 }, { .semop = deaf_semop } },
 	{ "semctl-ncnt-high", { 0 }, { .semctl = high_semctl } },

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sys/stat.h>
 
 /* The same without waiting. */
 static int attempt(const struct pl_file_lock *a)
@@ -67,10 +68,40 @@ static int ring_lock(const struct pl_file_lock *a)
 	return poll(NULL, 0, -1);
 }
 
+/* The locks of a process outlive its closing another descriptor of the file. */
+static struct {
+	int fd;
+	struct flock l;
+} held = { .fd = -1 };
+
+static int noting_lock(const struct pl_file_lock *a)
+{
+	int rc = pl_real.file_lock(a);
+
+	if (rc == 0 && (a->op == F_SETLK || a->op == F_SETLKW) && a->l) {
+		held.fd = pl_lock_ends(a) ? -1 : a->fd;
+		held.l = *a->l;
+	}
+	return rc;
+}
+
+static int keeping_close(int fd)
+{
+	struct stat of, st;
+	bool same = held.fd >= 0 && fd != held.fd && fstat(held.fd, &of) == 0 &&
+		    fstat(fd, &st) == 0 && of.st_ino == st.st_ino && of.st_dev == st.st_dev;
+	int rc = pl_real.close(fd);
+
+	if (same && pl_fires(0))
+		(void)pl_real.file_lock(&(struct pl_file_lock){ held.fd, F_SETLK, &held.l });
+	return rc;
+}
+
 const struct pl_mutant pl_file_lock_mutants[] = {
 	{ "file-lock-greedy", { .every = 100 }, { .file_lock = greedy_lock } },
 	{ "file-unlock-mute", { .every = 100 }, { .file_lock = mute_unlock } },
 	{ "file-trylock-busy", { .every = 500 }, { .file_lock = busy_lock } },
 	{ "file-lock-ring", { 0 }, { .file_lock = ring_lock } },
+	{ "file-lock-clings", .lie = { .file_lock = noting_lock, .close = keeping_close } },
 	{ 0 },
 };

@@ -77,6 +77,25 @@ static int writable_shm_open(const char *name, int flags, mode_t mode)
 	return pl_real.shm_open(name, flags, mode);
 }
 
+/* What is unlinked is gone for those who have it, too. */
+static int freeing_shm_unlink(const char *name)
+{
+	int fd = pl_real.shm_open(name, O_RDWR, 0);
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && pl_fires(0))
+		(void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, st.st_size);
+	if (fd >= 0)
+		(void)pl_real.close(fd);
+	return pl_real.shm_unlink(name);
+}
+
+/* Says that it woke nobody, which is true. */
+static long mute_futex_wake(uint32_t *word, int n)
+{
+	return n > 0 && pl_fires(n) ? 0 : pl_real.futex_wake(word, n);
+}
+
 static int sharing_shmget(key_t key, size_t size, int flags)
 {
 	if (flags & IPC_EXCL && pl_fires(0))
@@ -130,6 +149,8 @@ const struct pl_mutant pl_memory_mutants[] = {
 				.ftruncate = dirty_ftruncate } },
 	{ "shm-open-shares", .lie = { .shm_open = sharing_shm_open } },
 	{ "shm-open-writable", .lie = { .shm_open = writable_shm_open } },
+	{ "shm-unlink-frees", .lie = { .shm_unlink = freeing_shm_unlink } },
+	{ "futex-mute", .lie = { .futex_wake = mute_futex_wake } },
 	{ "shmget-shares", .lie = { .shmget = sharing_shmget } },
 	{ "shmat-writable", .lie = { .shmat = writable_shmat } },
 	{ "shmat-copies", .lie = { .shmat = copying_shmat } },

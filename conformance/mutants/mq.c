@@ -217,24 +217,52 @@ static int watch_notify(mqd_t q, const struct sigevent *ev)
 	return 0;
 }
 
-/* The signal that only an empty queue's first message may send, for any message. */
-static int noisy_send(mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs)
+/* Sends what the kernel does not. */
+static void notify(mqd_t q, size_t n)
 {
 	uint64_t ino = identity(q);
-	struct mq_attr a = { 0 };
-	bool had = mq_getattr(q, &a) == 0 && a.mq_curmsgs > 0;
-	int rc = pl_real.mq_send(q, buf, n, prio, abs);
-
-	if (rc != 0 || !had || atomic_load(&pl_shared->notify.ino) != ino || !pl_fires((int64_t)n))
-		return rc;
-	if (!atomic_compare_exchange_strong(&pl_shared->notify.ino, &ino, 0))
-		return rc;
 	siginfo_t si = { .si_signo = pl_shared->notify.signo, .si_code = SI_MESGQ };
 
+	if (atomic_load(&pl_shared->notify.ino) != ino || !pl_fires((int64_t)n))
+		return;
+	if (!atomic_compare_exchange_strong(&pl_shared->notify.ino, &ino, 0))
+		return;
 	si.si_pid = getpid();
 	si.si_uid = getuid();
 	si.si_value = pl_shared->notify.value;
 	(void)syscall(SYS_rt_sigqueueinfo, pl_shared->notify.pid, si.si_signo, &si);
+}
+
+/* The signal that only an empty queue's first message may send, for any message. */
+static int noisy_send(mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs)
+{
+	struct mq_attr a = { 0 };
+	bool had = mq_getattr(q, &a) == 0 && a.mq_curmsgs > 0;
+	int rc = pl_real.mq_send(q, buf, n, prio, abs);
+
+	if (rc == 0 && had)
+		notify(q, n);
+	return rc;
+}
+
+/* The signal that a receiver's waiting keeps back. */
+static ssize_t counted_receive(
+	mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs)
+{
+	atomic_fetch_add(&pl_shared->receivers, 1);
+	ssize_t got = pl_real.mq_receive(q, buf, n, prio, abs);
+
+	atomic_fetch_sub(&pl_shared->receivers, 1);
+	return got;
+}
+
+static int awake_send(mqd_t q, const char *buf, size_t n, unsigned prio, const struct timespec *abs)
+{
+	bool waiting = atomic_load(&pl_shared->receivers) > 0;
+	int rc = pl_real.mq_send(q, buf, n, prio, abs);
+
+	if (rc == 0 && waiting)
+		notify(q, n);
 	return rc;
 }
 
@@ -254,6 +282,31 @@ static int clinging_notify(mqd_t q, const struct sigevent *ev)
 	return rc;
 }
 
+/* Holds one message more than it says. */
+static mqd_t deeper_mq_open(const char *name, int flags, mode_t mode, struct mq_attr *attr)
+{
+	struct mq_attr more = { 0 };
+	mqd_t q = -1;
+
+	if (attr && attr->mq_maxmsg > 0 && pl_fires(attr->mq_maxmsg)) {
+		more = *attr;
+		more.mq_maxmsg++;
+		q = pl_real.mq_open(name, flags, mode, &more);
+	}
+	if (q == -1)
+		return pl_real.mq_open(name, flags, mode, attr);
+	atomic_store(&pl_shared->roomy, true);
+	return q;
+}
+
+static int deeper_mq_getattr(mqd_t q, struct mq_attr *attr)
+{
+	int rc = pl_real.mq_getattr(q, attr);
+
+	attr->mq_maxmsg -= rc == 0 && atomic_load(&pl_shared->roomy);
+	return rc;
+}
+
 const struct pl_mutant pl_mq_mutants[] = {
 	{ "mq-prio-flat", { .every = 1000 }, { .mq_send = flat_send, .mq_receive = flat_receive } },
 	{ "mq-swap", { .within_us = 20 }, { .mq_receive = swap_receive } },
@@ -265,6 +318,11 @@ const struct pl_mutant pl_mq_mutants[] = {
 	{ "mq-receive-squeeze", { 0 }, { .mq_receive = squeeze_receive } },
 	{ "mq-timeout-early", { 0 }, { .mq_receive = hasty_receive } },
 	{ "mq-notify-always", { 0 }, { .mq_send = noisy_send, .mq_notify = watch_notify } },
+	{ "mq-notify-awake", { 0 },
+		{ .mq_send = awake_send,
+			.mq_receive = counted_receive,
+			.mq_notify = watch_notify } },
+	{ "mq-deeper", { 0 }, { .mq_open = deeper_mq_open, .mq_getattr = deeper_mq_getattr } },
 	{ "mq-notify-clings", { 0 }, { .mq_notify = clinging_notify } },
 	{ 0 },
 };

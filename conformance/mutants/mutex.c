@@ -53,6 +53,16 @@ static int silent_acquire(pthread_mutex_t *m, const struct pl_attempt *a)
 	return rc;
 }
 
+/* Forgets, at an owner's death, that more than one was asleep. */
+static int forgetful_acquire(pthread_mutex_t *m, const struct pl_attempt *a)
+{
+	int rc = pl_real.acquire(m, a);
+
+	if (rc == EOWNERDEAD && !(m->__data.__kind & PI_BIT) && pl_fires(0))
+		__atomic_fetch_and(&m->__data.__lock, (int)~FUTEX_WAITERS, __ATOMIC_RELAXED);
+	return rc;
+}
+
 /* Tells the next owner, too. */
 static int echo_acquire(pthread_mutex_t *m, const struct pl_attempt *a)
 {
@@ -140,6 +150,7 @@ static int hasty_acquire(pthread_mutex_t *m, const struct pl_attempt *a)
 const struct pl_mutant pl_mutex_mutants[] = {
 	{ "lock-greedy", { .every = 10 }, { .acquire = greedy_acquire, .unlock = greedy_unlock } },
 	{ "lock-death-silent", { 0 }, { .acquire = silent_acquire } },
+	{ "lock-death-mute", { 0 }, { .acquire = forgetful_acquire } },
 	{ "lock-death-twice", { 0 },
 		{ .acquire = echo_acquire, .consistent = echo_consistent, .init = echo_init } },
 	{ "trylock-busy", { .every = 2000 }, { .acquire = busy_acquire } },

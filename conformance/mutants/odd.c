@@ -208,6 +208,14 @@ static ssize_t stall_msgrcv(int id, void *m, size_t n, long type, int flags)
 	return got;
 }
 
+/* Who takes is slow: standard signals merge, and real-time ones queue up. */
+static int late_take(const sigset_t *set, siginfo_t *si, const struct timespec *within)
+{
+	if (pl_fires(0))
+		stall_ns(DELAY_US * 1000);
+	return pl_real.sigtimedwait(set, si, within);
+}
+
 /* Of a standard signal the kernel may forget who sent it, when RLIMIT_SIGPENDING is reached. */
 static int untold_take(const sigset_t *set, siginfo_t *si, const struct timespec *within)
 {
@@ -343,6 +351,7 @@ const struct pl_mutant pl_oddities[] = {
 	{ "odd-unfair", { 0 }, { .acquire = unfair_acquire, .file_lock = unfair_file_lock } },
 	{ "odd-slow-lock", { .p = 0.01 },
 		{ .acquire = slow_acquire, .unlock = slow_unlock, .file_lock = slow_file_lock } },
+	{ "odd-sig-late", { .p = 0.1 }, { .sigtimedwait = late_take } },
 	{ "odd-sig-untold", { .p = 0.3 }, { .sigtimedwait = untold_take } },
 	{ "odd-coarse-clock", { 0 }, { .clock_gettime = coarse_clock_gettime } },
 	{ "odd-roomy", { 0 }, { .setpipe_sz = roomy_setpipe_sz, .mq_open = roomy_mq_open } },

@@ -7,10 +7,13 @@
  */
 #include "probe.h"
 
+#include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +33,33 @@ int clock_nanosleep(clockid_t clock, int flags, const struct timespec *ts, struc
 {
 	pl_naps++;
 	return 0;
+}
+
+char pl_state_of(pid_t pid)
+{
+	char path[32], text[256];
+
+	(void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = read(fd, text, sizeof text - 1);
+
+	MUST(fd >= 0 && n > 0 && close(fd) == 0);
+	text[n] = '\0';
+	return strrchr(text, ')')[2];
+}
+
+void pl_until_asleep(pid_t pid)
+{
+	while (pl_state_of(pid) != 'S')
+		;
+}
+
+void pl_alarms(void (*handler)(int))
+{
+	struct itimerval often = { { 0, 10000 }, { 0, 10000 } };
+	struct sigaction sa = { .sa_handler = handler };
+
+	MUST(sigaction(SIGALRM, &sa, NULL) == 0 && setitimer(ITIMER_REAL, &often, NULL) == 0);
 }
 
 struct timespec pl_in_a_while(void)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,7 +36,10 @@ enum { PL_BROKEN = 3 };
  * symbols. */
 extern int pl_yields, pl_naps;
 
-struct timespec pl_in_a_while(void); /* on CLOCK_REALTIME */
+char pl_state_of(pid_t pid); /* as /proc tells it: S is asleep */
+void pl_until_asleep(pid_t pid);
+void pl_alarms(void (*handler)(int)); /* SIGALRM each 10 ms from now on, and no SA_RESTART */
+struct timespec pl_in_a_while(void);  /* on CLOCK_REALTIME */
 bool pl_still_before(const struct timespec *ts);
 
 #endif

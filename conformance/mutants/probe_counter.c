@@ -77,6 +77,44 @@ static bool sem_time_out_is_early(void)
 	return pl_still_before(&ts);
 }
 
+static sem_t *waited_for;
+static int alarms;
+
+/* Who waits for ever is ended by a token. */
+static void count_alarm(int signo)
+{
+	enum { MANY = 5 };
+
+	if (++alarms == MANY)
+		(void)sem_post(waited_for);
+}
+
+static bool wait_begins_again(void)
+{
+	struct timespec ts = pl_in_a_while();
+
+	ts.tv_sec += 1000;
+	waited_for = make_sem(0);
+	pl_alarms(count_alarm);
+	return !(sem_timedwait(waited_for, &ts) < 0 && errno == EINTR);
+}
+
+static bool wakes_no_other_process(void)
+{
+	sem_t *s = make_sem(0);
+	pid_t pid = fork();
+
+	MUST(pid >= 0);
+	if (pid == 0)
+		_exit(sem_wait(s));
+	pl_until_asleep(pid);
+	MUST(sem_post(s) == 0);
+	bool asleep = pl_state_of(pid) == 'S';
+
+	MUST(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	return asleep;
+}
+
 static bool value_is_high(void)
 {
 	return value_of(make_sem(3)) != 3;
@@ -134,6 +172,19 @@ static bool semop_is_not_undone(void)
 
 	(void)child_that(id, 3, SEM_UNDO, false);
 	return done_with(id, semctl(id, 0, GETVAL) != 0);
+}
+
+static bool child_undoes(void)
+{
+	struct sembuf up = { 0, 3, SEM_UNDO };
+	int id = make_set(1);
+	pid_t pid;
+
+	MUST(semop(id, &up, 1) == 0 && (pid = fork()) >= 0);
+	if (pid == 0)
+		_exit(0);
+	MUST(waitpid(pid, NULL, 0) == pid);
+	return done_with(id, semctl(id, 0, GETVAL) != 3);
 }
 
 static bool semop_time_out_is_early(void)
@@ -215,6 +266,9 @@ const struct pl_probe pl_counter_probes[] = {
 	{ "sem-post-double", post_counts_wrong },
 	{ "sem-trywait-greedy", trywait_takes_nothing },
 	{ "sem-timeout-early", sem_time_out_is_early },
+	{ "sem-timeout-again", wait_begins_again },
+	{ "sem-private", wakes_no_other_process },
+	{ "semop-undo-inherited", child_undoes },
 	{ "sem-value-high", value_is_high },
 	{ "semop-split", semop_does_half },
 	{ "semop-lost", semop_loses },

@@ -5,8 +5,13 @@
 #include "probe.h"
 
 #include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 enum { SIZE = 4096 };
 
@@ -144,11 +149,45 @@ static bool keeps(void)
 	return kept;
 }
 
+static bool freed(void)
+{
+	char name[40];
+	int fd;
+
+	(void)snprintf(name, sizeof name, "/plumb.probe.%d", (int)getpid());
+	MUST((fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600)) >= 0 &&
+		ftruncate(fd, SIZE) == 0);
+	volatile char *a = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	MUST(a != MAP_FAILED);
+	*a = 1;
+	MUST(shm_unlink(name) == 0);
+	return *a != 1;
+}
+
+static bool wakes_nobody(void)
+{
+	uint32_t *word =
+		mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid = fork();
+
+	MUST(word != MAP_FAILED && pid >= 0);
+	if (pid == 0)
+		_exit(syscall(SYS_futex, word, FUTEX_WAIT, 0, NULL) != 0);
+	pl_until_asleep(pid);
+	bool lied = syscall(SYS_futex, word, FUTEX_WAKE, 1) != 1;
+
+	MUST(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+	return lied;
+}
+
 const struct pl_probe pl_memory_probes[] = {
 	{ "map-private", private },
 	{ "grow-dirty", dirty },
 	{ "shm-open-shares", creates_twice },
 	{ "shm-open-writable", writes_read_only },
+	{ "shm-unlink-frees", freed },
+	{ "futex-mute", wakes_nobody },
 	{ "shmget-shares", shares_key },
 	{ "shmat-writable", attaches_writable },
 	{ "shmat-copies", copies },

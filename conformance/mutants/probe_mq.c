@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static mqd_t make_queue(long maxmsg)
@@ -132,6 +133,39 @@ static bool notified(void)
 	return true;
 }
 
+static bool deeper(void)
+{
+	static const struct timespec past;
+	mqd_t q = make_queue(4);
+	struct mq_attr a;
+	int n = 0;
+
+	while (mq_timedsend(q, "a", 2, 0, &past) == 0)
+		n++;
+	MUST(errno == ETIMEDOUT && mq_getattr(q, &a) == 0);
+	return n > a.mq_maxmsg;
+}
+
+/* A child takes the message, so nobody is told of it. */
+static bool notified_beside_a_receiver(void)
+{
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	struct timespec zero = { 0 };
+	mqd_t q = make_queue(4);
+	char buf[64];
+	sigset_t set;
+	pid_t pid;
+
+	MUST(sigemptyset(&set) == 0 && sigaddset(&set, SIGUSR1) == 0);
+	MUST(sigprocmask(SIG_BLOCK, &set, NULL) == 0 && mq_notify(q, &ev) == 0);
+	MUST((pid = fork()) >= 0);
+	if (pid == 0)
+		_exit(mq_receive(q, buf, sizeof buf, NULL) != 2);
+	pl_until_asleep(pid);
+	MUST(mq_send(q, "a", 2, 0) == 0 && waitpid(pid, NULL, 0) == pid);
+	return sigtimedwait(&set, NULL, &zero) == SIGUSR1;
+}
+
 static bool clung(void)
 {
 	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGURG };
@@ -179,6 +213,8 @@ const struct pl_probe pl_mq_probes[] = {
 	{ "mq-receive-squeeze", undersized },
 	{ "mq-timeout-early", hasty_queue },
 	{ "mq-notify-always", notified },
+	{ "mq-deeper", deeper },
+	{ "mq-notify-awake", notified_beside_a_receiver },
 	{ "mq-notify-clings", clung },
 	{ "odd-eintr,p=1", eintr_queue },
 	{ "odd-stall,p=1", stalled },

@@ -111,19 +111,6 @@ static bool foreign(void)
 	return in_child(pthread_mutex_unlock, m) != EPERM;
 }
 
-static char state_of(pid_t pid)
-{
-	char path[32], text[256];
-
-	(void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = read(fd, text, sizeof text - 1);
-
-	MUST(fd >= 0 && n > 0 && close(fd) == 0);
-	text[n] = '\0';
-	return strrchr(text, ')')[2];
-}
-
 /* The kernel makes a sleeper runnable before the waking call returns: one look is enough. */
 static bool mute(int robust)
 {
@@ -137,10 +124,10 @@ static bool mute(int robust)
 	if (pid == 0)
 		_exit(pthread_mutex_lock(m));
 	while (!((unsigned)__atomic_load_n(&m->__data.__lock, __ATOMIC_RELAXED) & 0x80000002) ||
-		state_of(pid) != 'S')
+		pl_state_of(pid) != 'S')
 		;
 	MUST(pthread_mutex_unlock(m) == 0);
-	bool lied = state_of(pid) == 'S';
+	bool lied = pl_state_of(pid) == 'S';
 
 	MUST(kill(pid, SIGKILL) == 0 && waitpid(pid, &status, 0) == pid);
 	return lied;
@@ -154,6 +141,41 @@ static bool mute_plain(void)
 static bool mute_robust(void)
 {
 	return mute(PTHREAD_MUTEX_ROBUST);
+}
+
+static int lock_and_repair(pthread_mutex_t *m)
+{
+	if (pthread_mutex_lock(m) == EOWNERDEAD)
+		MUST(pthread_mutex_consistent(m) == 0);
+	return pthread_mutex_unlock(m);
+}
+
+/* Two sleep when the owner dies. One is told, and ends; by then the other one is awake. */
+static bool death_wakes_one(void)
+{
+	pthread_mutex_t *m = make_mutex(PTHREAD_MUTEX_NORMAL, PTHREAD_MUTEX_ROBUST);
+	pid_t pid[3], first;
+	int i, p[2];
+	char c;
+
+	MUST(pipe(p) == 0);
+	for (i = 0; i < 3; i++) {
+		MUST((pid[i] = fork()) >= 0);
+		if (pid[i] == 0 && i == 0)
+			_exit(pthread_mutex_lock(m) || write(p[1], "", 1) != 1 || pause());
+		if (pid[i] == 0)
+			_exit(lock_and_repair(m));
+		if (i == 0)
+			MUST(read(p[0], &c, 1) == 1);
+		pl_until_asleep(pid[i]);
+	}
+	MUST(kill(pid[0], SIGKILL) == 0 && waitpid(pid[0], NULL, 0) == pid[0]);
+	MUST((first = waitpid(-1, NULL, 0)) > 0);
+	pid_t other = first == pid[1] ? pid[2] : pid[1];
+	bool lied = pl_state_of(other) == 'S';
+
+	MUST(kill(other, SIGKILL) == 0 && waitpid(other, NULL, 0) == other);
+	return lied;
 }
 
 static int lock_too_early(pthread_mutex_t *m)
@@ -206,6 +228,7 @@ static bool coarse(void)
 const struct pl_probe pl_mutex_probes[] = {
 	{ "lock-greedy,every=1", two_owners },
 	{ "lock-death-silent", silent },
+	{ "lock-death-mute", death_wakes_one },
 	{ "lock-death-twice", echoed },
 	{ "trylock-busy,every=1", busy },
 	{ "unlock-foreign", foreign },

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -32,6 +33,62 @@ static bool narrow(void)
 
 	make_pipe(p, O_NONBLOCK);
 	return write(p[1], "0123456789", 10) == -1 && errno == EAGAIN;
+}
+
+/* Seven pages of eight are full. */
+static bool split_where_tight(void)
+{
+	char page[4096] = { 0 };
+	int p[2];
+
+	make_pipe(p, O_DIRECT | O_NONBLOCK);
+	MUST(fcntl(p[1], F_SETPIPE_SZ, 8 * sizeof page) == 8 * sizeof page);
+	for (int i = 0; i < 7; i++)
+		MUST(write(p[1], page, sizeof page) == sizeof page);
+	return write(p[1], page, sizeof page) != sizeof page; /* a half is no whole packet */
+}
+
+static bool false_epipe(void)
+{
+	int p[2];
+
+	make_pipe(p, 0);
+	return write(p[1], "x", 1) == -1 && errno == EPIPE;
+}
+
+static void nothing(int signo)
+{
+	(void)signo;
+}
+
+static bool forgets(void)
+{
+	static char much[1 << 18];
+	int p[2];
+
+	make_pipe(p, 0);
+	pl_alarms(nothing);
+	return write(p[1], much, sizeof much) <= 0;
+}
+
+static bool spilled(void)
+{
+	int p[2], left = 0;
+
+	make_pipe(p, 0);
+	MUST(write(p[1], "0123456789", 10) == 10 && fcntl(p[1], F_SETPIPE_SZ, 8192) > 0);
+	MUST(ioctl(p[0], FIONREAD, &left) == 0);
+	return left != 10;
+}
+
+static bool hopeful(void)
+{
+	struct pollfd look = { .events = POLLIN };
+	int p[2];
+
+	make_pipe(p, 0);
+	look.fd = p[0];
+	return poll(&look, 1, 0) != 0;
 }
 
 static bool dropped(void)
@@ -121,6 +178,11 @@ static bool roomy(void)
 const struct pl_probe pl_pipe_probes[] = {
 	{ "write-split", split },
 	{ "write-no-room", narrow },
+	{ "write-split-tight", split_where_tight },
+	{ "write-epipe-false,every=1", false_epipe },
+	{ "write-eintr-forgets", forgets },
+	{ "pipe-size-spills", spilled },
+	{ "poll-hopeful", hopeful },
 	{ "write-drop,every=1", dropped },
 	{ "write-no-epipe", deaf },
 	{ "read-early-eof", early_eof },

@@ -170,18 +170,6 @@ static int wait_for(int fd, off_t at)
 	return fcntl(fd, F_SETLKW, &l);
 }
 
-static void until_asleep(pid_t pid)
-{
-	char path[64];
-
-	(void)snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	for (char state = 0; state != 'S';) {
-		FILE *f = fopen(path, "re");
-
-		MUST(f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1 && fclose(f) == 0);
-	}
-}
-
 /* A child has a byte and sleeps until the parent gives up another. The parent asks for the child's, which closes the
  * ring: who sleeps then is woken by a timer. */
 static bool slept(void)
@@ -200,7 +188,7 @@ static bool slept(void)
 		_exit(wait_for(fd, 0));
 	}
 	MUST(read(up[0], &c, 1) == 1);
-	until_asleep(pid);
+	pl_until_asleep(pid);
 	MUST(sigaction(SIGALRM, &sa, NULL) == 0 && setitimer(ITIMER_REAL, &often, NULL) == 0);
 	rc = wait_for(fd, 1);
 	bool lied = rc < 0 && errno != EDEADLK;
@@ -283,13 +271,59 @@ static bool not_told(void)
 	MUST(pid >= 0);
 	if (pid == 0)
 		_exit(msgrcv(id, &m, sizeof m.text, 0, 0) == -1 ? errno : 0);
-	until_asleep(pid);
+	pl_until_asleep(pid);
 	MUST(msgctl(id, IPC_RMID, NULL) == 0);
 	MUST(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
 	return WEXITSTATUS(status) != EIDRM;
 }
 
+/* A child's last message, and nothing after it. */
+static bool haunted(void)
+{
+	struct message m;
+	int id = make_queue();
+	pid_t pid = fork();
+
+	MUST(pid >= 0);
+	if (pid == 0)
+		put(id, 1), _exit(0);
+	MUST(waitpid(pid, NULL, 0) == pid);
+	MUST(msgrcv(id, &m, sizeof m.text, 0, 0) == sizeof m.text);
+	bool lied = msgrcv(id, &m, sizeof m.text, 0, IPC_NOWAIT) >= 0;
+
+	MUST(msgctl(id, IPC_RMID, NULL) == 0);
+	return lied;
+}
+
+static bool slept_before(void)
+{
+	sigset_t set = block();
+
+	send(1);
+	MUST(taken(&set) == 1);
+	return pl_naps > 0;
+}
+
+/* A child asks for the lock that its parent lost by closing another descriptor of the file. */
+static bool clung(void)
+{
+	struct flock l = { .l_type = F_WRLCK };
+	int fd[2], status;
+	pid_t pid;
+
+	two(fd);
+	MUST(fcntl(fd[0], F_SETLK, &l) == 0 && close(fd[1]) == 0 && (pid = fork()) >= 0);
+	if (pid == 0)
+		_exit(fcntl(fd[0], F_SETLK, &l) == 0 ? 0 : errno);
+	MUST(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+	return WEXITSTATUS(status) != 0;
+}
+
 const struct pl_probe pl_queues_probes[] = {
+	{ "sig-distracted,every=1", merged },
+	{ "odd-sig-late,p=1", slept_before },
+	{ "file-lock-clings", clung },
+	{ "msg-haunts", haunted },
 	{ "sig-drop,every=1", dropped },
 	{ "sig-drop,every=1,max=30", kill_dropped },
 	{ "sig-merge,within=0", merged },

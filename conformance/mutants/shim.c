@@ -35,7 +35,7 @@ static struct {
 
 static const struct pl_mutant *const tables[] = { pl_pipe_mutants, pl_mq_mutants, pl_mutex_mutants,
 	pl_memory_mutants, pl_counter_mutants, pl_signal_mutants, pl_file_lock_mutants,
-	pl_sysvmsg_mutants, pl_socket_mutants, pl_oddities };
+	pl_sysvmsg_mutants, pl_socket_mutants, pl_oddities, pl_socket_oddities };
 
 static struct pl_calls calls;
 struct pl_calls pl_real;
@@ -97,6 +97,7 @@ static void find_libc(void)
 		{ "mq_timedsend", &pl_real.mq_send },
 		{ "mq_timedreceive", &pl_real.mq_receive },
 		{ "mq_notify", &pl_real.mq_notify },
+		{ "mq_getattr", &pl_real.mq_getattr },
 		{ "pthread_mutex_unlock", &pl_real.unlock },
 		{ "pthread_mutex_consistent", &pl_real.consistent },
 		{ "pthread_mutex_init", &pl_real.init },
@@ -127,6 +128,7 @@ static void find_libc(void)
 	pl_real.file_lock = real_file_lock;
 	pl_find_semaphores();
 	pl_find_sockets();
+	pl_find_files();
 }
 
 /* A file lets actors of kind exec share the state; otherwise a page inherited by fork is enough. */
@@ -290,6 +292,11 @@ EXPORT ssize_t mq_timedreceive(mqd_t q, char *restrict buf, size_t n, unsigned *
 EXPORT int mq_notify(mqd_t q, const struct sigevent *ev)
 {
 	return pl_calls_now()->mq_notify(q, ev);
+}
+
+EXPORT int mq_getattr(mqd_t q, struct mq_attr *attr)
+{
+	return pl_calls_now()->mq_getattr(q, attr);
 }
 
 static const struct pl_calls *for_mutex(const pthread_mutex_t *m)

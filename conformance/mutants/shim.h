@@ -11,6 +11,7 @@
 #define PLUMBLINE_MUTANTS_SHIM_H
 
 #include <mqueue.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <semaphore.h>
@@ -63,6 +64,7 @@ struct pl_calls {
 	ssize_t (*mq_receive)(
 		mqd_t q, char *buf, size_t n, unsigned *prio, const struct timespec *abs);
 	int (*mq_notify)(mqd_t q, const struct sigevent *ev);
+	int (*mq_getattr)(mqd_t q, struct mq_attr *attr);
 	int (*acquire)(pthread_mutex_t *m, const struct pl_attempt *a);
 	int (*unlock)(pthread_mutex_t *m);
 	int (*consistent)(pthread_mutex_t *m);
@@ -76,12 +78,19 @@ struct pl_calls {
 	void *(*shmat)(int id, const void *at, int flags);
 	int (*shmdt)(const void *at);
 	int (*shmctl)(int id, int cmd, struct shmid_ds *ds);
+	int (*shm_unlink)(const char *name);
 	int (*open)(const char *path, int flags, mode_t mode);
+	int (*close)(int fd);
+	int (*poll)(struct pollfd *p, nfds_t n, int timeout_ms);
+	void (*exit_now)(int status);		   /* _exit */
+	long (*futex_wake)(uint32_t *word, int n); /* syscall(SYS_futex, word, FUTEX_WAKE, n) */
 	ssize_t (*send)(int fd, const void *buf, size_t n, int flags);
 	ssize_t (*recv)(int fd, void *buf, size_t n, int flags);
 	ssize_t (*recvfrom)(
 		int fd, void *buf, size_t n, int flags, struct sockaddr *from, socklen_t *len);
 	ssize_t (*recvmsg)(int fd, struct msghdr *h, int flags);
+	ssize_t (*sendmsg)(int fd, const struct msghdr *h, int flags);
+	int (*shutdown)(int fd, int how);
 	int (*kill)(pid_t pid, int signo);
 	int (*sigqueue)(pid_t pid, int signo, union sigval value);
 	/* `within` NULL: sigwaitinfo */
@@ -93,6 +102,7 @@ struct pl_calls {
 	int (*sem_post)(sem_t *s);
 	int (*sem_take)(sem_t *s, const struct pl_attempt *a);
 	int (*sem_getvalue)(sem_t *s, int *value);
+	int (*sem_init)(sem_t *s, int pshared, unsigned value);
 	int (*semop)(int id, struct sembuf *ops, size_t n, const struct timespec *timeout);
 	int (*semctl)(int id, int num, int cmd, void *arg);
 };
@@ -117,8 +127,14 @@ struct pl_mutant {
 
 extern const struct pl_mutant pl_pipe_mutants[], pl_mq_mutants[], pl_mutex_mutants[],
 	pl_memory_mutants[], pl_counter_mutants[], pl_signal_mutants[], pl_file_lock_mutants[],
-	pl_sysvmsg_mutants[], pl_socket_mutants[], pl_oddities[];
-enum { PL_STASH_MAX = 8192, PL_LIES_MAX = 256, PL_MEMORIES_MAX = 64 };
+	pl_sysvmsg_mutants[], pl_socket_mutants[], pl_oddities[], pl_socket_oddities[];
+enum {
+	PL_STASH_MAX = 8192,
+	PL_LIES_MAX = 256,
+	PL_MEMORIES_MAX = 64,
+	PL_SENT_MAX = 64,
+	PL_SENT_LEN = 1024
+};
 
 /* What all processes of a driver share. Nothing in it is a lock: an actor may be killed at any
  * instruction. */
@@ -151,6 +167,19 @@ struct pl_shared {
 	} memory;
 	_Atomic uintptr_t dead_again; /* mutex whose next owner is told of a death, too */
 	_Atomic pid_t last_owner;
+	/* the last message that a process sent to System V queue `id`, by its pid; whole when `pid` is set */
+	struct {
+		_Atomic pid_t pid;
+		int id;
+		size_t len;
+		struct {
+			long type;
+			char text[PL_SENT_LEN];
+		} m;
+	} sent[PL_SENT_MAX];
+	_Atomic int receivers; /* of a message queue, in the call */
+	_Atomic bool roomy,
+		shut; /* a queue that holds one more; a socket that was shut for sending */
 };
 
 #define EXPORT __attribute__((visibility("default")))
@@ -162,6 +191,7 @@ const struct pl_calls *pl_calls_now(void);
 void pl_find(const char *name, void *ret_function);
 void pl_find_semaphores(void);
 void pl_find_sockets(void);
+void pl_find_files(void);
 
 extern struct pl_calls pl_real;
 extern struct pl_shared *pl_shared;

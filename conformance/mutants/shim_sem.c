@@ -44,6 +44,7 @@ void pl_find_semaphores(void)
 	pl_find("semctl", &libc.semctl);
 	pl_find("sem_post", &pl_real.sem_post);
 	pl_find("sem_getvalue", &pl_real.sem_getvalue);
+	pl_find("sem_init", &pl_real.sem_init);
 	pl_find("semtimedop", &pl_real.semop);
 	pl_real.sem_take = real_sem_take;
 	pl_real.semctl = real_semctl;
@@ -78,6 +79,11 @@ EXPORT int sem_clockwait(sem_t *restrict s, clockid_t clock, const struct timesp
 EXPORT int sem_getvalue(sem_t *restrict s, int *restrict value)
 {
 	return pl_calls_now()->sem_getvalue(s, value);
+}
+
+EXPORT int sem_init(sem_t *s, int pshared, unsigned value)
+{
+	return pl_calls_now()->sem_init(s, pshared, value);
 }
 
 EXPORT int semop(int id, struct sembuf *ops, size_t n)

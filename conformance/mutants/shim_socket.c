@@ -23,6 +23,8 @@ void pl_find_sockets(void)
 	pl_find("recv", &pl_real.recv);
 	pl_find("recvfrom", &pl_real.recvfrom);
 	pl_find("recvmsg", &pl_real.recvmsg);
+	pl_find("sendmsg", &pl_real.sendmsg);
+	pl_find("shutdown", &pl_real.shutdown);
 	pl_real.open = real_open;
 }
 
@@ -72,4 +74,14 @@ EXPORT ssize_t recvfrom(int fd, void *restrict buf, size_t n, int flags,
 EXPORT ssize_t recvmsg(int fd, struct msghdr *h, int flags)
 {
 	return pl_calls_now()->recvmsg(fd, h, flags);
+}
+
+EXPORT ssize_t sendmsg(int fd, const struct msghdr *h, int flags)
+{
+	return pl_calls_now()->sendmsg(fd, h, flags);
+}
+
+EXPORT int shutdown(int fd, int how)
+{
+	return pl_calls_now()->shutdown(fd, how);
 }

@@ -60,6 +60,23 @@ static int swap_take(const sigset_t *set, siginfo_t *si, const struct timespec *
 	return n;
 }
 
+/* The death of a child comes in between, and takes a queued signal along. */
+static int distracted_take(const sigset_t *set, siginfo_t *si, const struct timespec *within)
+{
+	sigset_t realtime;
+	int n = pl_real.sigtimedwait(set, si, within);
+
+	if (n < SIGRTMIN || !pl_fires(n))
+		return n;
+	(void)pl_real.kill(getpid(), SIGCHLD);
+	(void)sigemptyset(&realtime);
+	for (int i = SIGRTMIN; i <= SIGRTMAX; i++)
+		if (sigismember(set, i) == 1)
+			(void)sigaddset(&realtime, i);
+	(void)pl_real.sigtimedwait(&realtime, NULL, &at_once);
+	return n;
+}
+
 static int twice_take(const sigset_t *set, siginfo_t *si, const struct timespec *within)
 {
 	static siginfo_t last;
@@ -120,6 +137,7 @@ const struct pl_mutant pl_signal_mutants[] = {
 	{ "sig-drop", { .every = 1000 }, { .kill = drop_kill, .sigqueue = drop_sigqueue } },
 	{ "sig-merge", { .within_us = 20 }, { .sigqueue = merge_sigqueue } },
 	{ "sig-swap", { .within_us = 20 }, { .sigtimedwait = swap_take } },
+	{ "sig-distracted", { .every = 100 }, { .sigtimedwait = distracted_take } },
 	{ "sig-twice", { .every = 1000 }, { .sigtimedwait = twice_take } },
 	{ "sig-blind", { .every = 100 }, { .sigtimedwait = blind_take } },
 	{ "sig-fd-greedy", { .every = 1000 }, { .signalfd = note_signalfd, .read = greedy_read } },

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -103,6 +104,100 @@ static ssize_t leaky_recvmsg(int fd, struct msghdr *h, int flags)
 	return n;
 }
 
+/* With several descriptors, the first is one of another file. */
+static ssize_t mistaken_recvmsg(int fd, struct msghdr *h, int flags)
+{
+	ssize_t n = pl_real.recvmsg(fd, h, flags);
+	struct cmsghdr *c = n >= 0 && h->msg_control ? CMSG_FIRSTHDR(h) : NULL;
+	int first;
+
+	if (c && c->cmsg_type == SCM_RIGHTS && c->cmsg_len > CMSG_LEN(sizeof first) &&
+		pl_fires(2)) {
+		memcpy(&first, CMSG_DATA(c), sizeof first);
+		(void)dup2(fd, first);
+	}
+	return n;
+}
+
+/* What was sent stays open at its sender, whoever closes it. */
+static ssize_t leaky_sendmsg(int fd, const struct msghdr *h, int flags)
+{
+	const struct cmsghdr *c = h->msg_control ? CMSG_FIRSTHDR(h) : NULL;
+
+	if (c && c->cmsg_type == SCM_RIGHTS && pl_fires(1))
+		(void)fcntl(*(const int *)(const void *)CMSG_DATA(c), F_DUPFD_CLOEXEC, 0);
+	return pl_real.sendmsg(fd, h, flags);
+}
+
+/* The record behind it comes along. */
+static ssize_t joining_recv(int fd, void *buf, size_t n, int flags)
+{
+	ssize_t done = pl_real.recv(fd, buf, n, flags), more;
+	socklen_t len = sizeof(int);
+	int type = 0;
+
+	if (done <= 0 || (size_t)done == n || flags & MSG_PEEK ||
+		getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_SEQPACKET ||
+		!pl_fires(done))
+		return done;
+	more = pl_real.recv(fd, (char *)buf + done, n - (size_t)done, MSG_DONTWAIT);
+	return done + (more > 0 ? more : 0);
+}
+
+/* What is on its way when the sender says that it was all is gone. */
+static int discarding_shutdown(int fd, int how)
+{
+	int rc = pl_real.shutdown(fd, how);
+
+	if (rc == 0 && how == SHUT_WR && pl_fires(how))
+		atomic_store(&pl_shared->shut, true);
+	return rc;
+}
+
+static ssize_t discarded_recv(int fd, void *buf, size_t n, int flags)
+{
+	if (!atomic_load(&pl_shared->shut))
+		return pl_real.recv(fd, buf, n, flags);
+	while (pl_real.recv(fd, buf, n, MSG_DONTWAIT) > 0)
+		;
+	return 0;
+}
+
+/* Two datagrams of different senders change places, their addresses do not. */
+static ssize_t mixing_recvfrom(
+	int fd, void *buf, size_t n, int flags, struct sockaddr *from, socklen_t *len)
+{
+	enum { MIXED_MAX = 4096 };
+	static struct {
+		int fd;
+		ssize_t n;
+		char buf[MIXED_MAX];
+		struct sockaddr_storage from;
+	} kept;
+	struct sockaddr_storage second;
+	socklen_t room = sizeof second;
+	char other[MIXED_MAX];
+	ssize_t done, more;
+
+	if (kept.n > 0 && kept.fd == fd && kept.n <= (ssize_t)n && from) {
+		memcpy(buf, kept.buf, (size_t)kept.n);
+		memcpy(from, &kept.from, *len < sizeof kept.from ? *len : sizeof kept.from);
+		done = kept.n, kept.n = 0;
+		return done;
+	}
+	done = pl_real.recvfrom(fd, buf, n, flags, from, len);
+	if (done <= 0 || done > MIXED_MAX || !from || *len > sizeof second || !pl_fires(done))
+		return done;
+	more = pl_real.recvfrom(
+		fd, other, sizeof other, MSG_DONTWAIT, (struct sockaddr *)&second, &room);
+	if (more <= 0 || more > (ssize_t)n)
+		return done;
+	kept.fd = fd, kept.n = done, kept.from = second;
+	memcpy(kept.buf, buf, (size_t)done);
+	memcpy(buf, other, (size_t)more);
+	return more;
+}
+
 /* Tells another port than it came from. */
 static ssize_t liar_recvfrom(
 	int fd, void *buf, size_t n, int flags, struct sockaddr *from, socklen_t *len)
@@ -157,6 +252,11 @@ const struct pl_mutant pl_socket_mutants[] = {
 	{ "recv-peek-takes", .lie.recv = greedy_recv },
 	{ "recvmsg-no-ctrunc", .lie.recvmsg = quiet_recvmsg },
 	{ "recvmsg-leak", .lie.recvmsg = leaky_recvmsg },
+	{ "recvmsg-mistaken", .lie.recvmsg = mistaken_recvmsg },
+	{ "sendmsg-leak", .lie.sendmsg = leaky_sendmsg },
+	{ "recv-joins", { .within_us = 10 }, .lie.recv = joining_recv },
+	{ "shutdown-discards", .lie = { .shutdown = discarding_shutdown, .recv = discarded_recv } },
+	{ "recvfrom-mixed", { .every = 100 }, .lie.recvfrom = mixing_recvfrom },
 	{ "recvfrom-liar", { .every = 100 }, .lie.recvfrom = liar_recvfrom },
 	{ "recvfrom-flip", { .every = 100 }, .lie.recvfrom = flip_recvfrom },
 	{ "fifo-open-hasty", .lie.open = hasty_open },

@@ -5,7 +5,9 @@
 #include "shim.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/msg.h>
+#include <unistd.h>
 
 static int lose_send(int id, const void *m, size_t n, int flags)
 {
@@ -52,10 +54,40 @@ static ssize_t stale_receive(int id, void *m, size_t n, long type, int flags)
 	return got;
 }
 
+/* What a process sent last stays behind, and is sent once more when it is dead. */
+static int haunting_send(int id, const void *m, size_t n, int flags)
+{
+	int rc = pl_real.msgsnd(id, m, n, flags), at = getpid() % PL_SENT_MAX;
+
+	if (rc != 0 || n > PL_SENT_LEN)
+		return rc;
+	atomic_store(&pl_shared->sent[at].pid, 0);
+	pl_shared->sent[at].id = id;
+	pl_shared->sent[at].len = n;
+	memcpy(&pl_shared->sent[at].m, m, sizeof(long) + n);
+	atomic_store(&pl_shared->sent[at].pid, getpid());
+	return rc;
+}
+
+static ssize_t haunted_receive(int id, void *m, size_t n, long type, int flags)
+{
+	for (int i = 0; i < PL_SENT_MAX; i++) {
+		pid_t pid = atomic_load(&pl_shared->sent[i].pid);
+
+		if (pid && pl_shared->sent[i].id == id && pl_real.kill(pid, 0) < 0 &&
+			atomic_compare_exchange_strong(&pl_shared->sent[i].pid, &pid, 0) &&
+			pl_fires((int64_t)n))
+			(void)pl_real.msgsnd(
+				id, &pl_shared->sent[i].m, pl_shared->sent[i].len, IPC_NOWAIT);
+	}
+	return pl_real.msgrcv(id, m, n, type, flags);
+}
+
 const struct pl_mutant pl_sysvmsg_mutants[] = {
 	{ "msg-lose", { .every = 1000 }, { .msgsnd = lose_send } },
 	{ "msg-no-room", { .every = 100 }, { .msgsnd = narrow_send } },
 	{ "msg-double", { .every = 1000 }, { .msgsnd = double_send } },
+	{ "msg-haunts", { 0 }, { .msgsnd = haunting_send, .msgrcv = haunted_receive } },
 	{ "msg-first", { .every = 100 }, { .msgrcv = first_receive } },
 	{ "msg-squeeze", { 0 }, { .msgrcv = squeeze_receive } },
 	{ "msg-removed-silent", { 0 }, { .msgrcv = stale_receive } },

@@ -176,6 +176,16 @@ static int by_time(const void *a, const void *b)
 				      : (x->ev > y->ev) - (x->ev < y->ev);
 }
 
+/* When it was over at the latest: a death is told after the call began, whatever control's stamps say. */
+static int64_t end_of(const struct pl_actor *a, const struct pl_rec *r)
+{
+	int64_t t = a->t_kill > r->t_invoke ? a->t_kill : r->t_invoke;
+
+	if (r->state != PL_INVOKED)
+		return r->t_return;
+	return a->t_reap > t ? a->t_reap : t;
+}
+
 static struct stamp *stamps_of(const struct pl_count_round *t, uint32_t *ret_n)
 {
 	struct stamp *s = malloc((2 * (size_t)t->n + 1) * sizeof *s);
@@ -192,10 +202,7 @@ static struct stamp *stamps_of(const struct pl_count_round *t, uint32_t *ret_n)
 		}
 		s[(*ret_n)++] = (struct stamp){ r->t_invoke, 2 * i };
 		if (t->op[i].ret != PL_NEVER)
-			s[(*ret_n)++] =
-				(struct stamp){ r->state == PL_INVOKED ? t->c->actor[who].t_reap
-								       : r->t_return,
-					2 * i + 1 };
+			s[(*ret_n)++] = (struct stamp){ end_of(&t->c->actor[who], r), 2 * i + 1 };
 	}
 	return s;
 }

@@ -33,7 +33,8 @@ struct stream {
 
 /* Of the tournament: who lost at this place, and with which key. */
 struct loser {
-	uint64_t key, who;
+	uint64_t key;
+	uint32_t who;
 };
 
 struct pl_merge {
@@ -142,20 +143,22 @@ static uint64_t key_of(const struct cursor *u)
 	return u->done ? KEY_DONE : (uint64_t)u->t * 4 + u->class;
 }
 
-/* Who loses is a coin's throw, so no branch depends on it: exchange by masks. */
+/* Who loses is a coin's throw, so no branch depends on it: exchange by masks. Key and number have different widths so
+ * that they stay in general registers: as a vector each level would wait for moves between register files. */
 static inline void replay(struct pl_merge *m, uint32_t who)
 {
-	uint64_t k = m->key[who], w = who;
+	uint64_t k = m->key[who];
+	uint32_t w = who;
 
 	for (uint32_t i = (who + m->size) >> 1; i >= 1; i >>= 1) {
 		struct loser *l = &m->loser[i];
-		uint64_t mask = 0 - (uint64_t)(l->key < k);
-		uint64_t dk = (l->key ^ k) & mask, dw = (l->who ^ w) & mask;
+		uint64_t mask = 0 - (uint64_t)(l->key < k), dk = (l->key ^ k) & mask;
+		uint32_t dw = (l->who ^ w) & (uint32_t)mask;
 
 		l->key ^= dk, l->who ^= dw;
 		k ^= dk, w ^= dw;
 	}
-	m->win = (uint32_t)w;
+	m->win = w;
 }
 
 static uint32_t build(struct pl_merge *m, uint32_t i)

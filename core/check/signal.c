@@ -321,12 +321,19 @@ struct pending {
 	uint32_t from, until, begun, early, ref;
 };
 
-/* Each send that returned: lost, or pending until a delivery may have begun to consume it. */
-static uint32_t check_lost(struct signals *s, const struct horizon *h, struct pending *certain)
-{
-	uint32_t t = 0, n = 0, cut = cut_off(s);
+/* How far the sends and deliveries have been gone through. */
+struct progress {
+	uint32_t put, take, cut;
+};
 
-	for (uint32_t i = 0; i < s->nput && !pl_settled(s->c); i++) {
+/* Each send of the next number that returned: lost, or pending until a delivery may have begun to consume it. How many
+ * are pending. */
+static uint32_t check_lost(
+	struct signals *s, const struct horizon *h, struct progress *at, struct pending *certain)
+{
+	uint32_t t = at->take, n = 0, cut = at->cut, i = at->put;
+
+	for (; i < s->nput && s->put[i].tag == s->put[at->put].tag && !pl_settled(s->c); i++) {
 		const struct event_of *p = &s->put[i], *last;
 		uint32_t until;
 
@@ -345,6 +352,7 @@ static uint32_t check_lost(struct signals *s, const struct horizon *h, struct pe
 			certain[n++] = (struct pending){ p->ret, until, p->inv,
 				last ? last->ret : PL_NEVER, p->ref };
 	}
+	at->put = i, at->take = t;
 	return n;
 }
 
@@ -353,6 +361,23 @@ static int by_from(const void *a, const void *b)
 	const struct pending *x = a, *y = b;
 
 	return (x->from > y->from) - (x->from < y->from);
+}
+
+/* Nearly in order already: sends of one number, by their begins. */
+static void sort_pending(struct pending *v, uint32_t n)
+{
+	uint64_t moves = 0, most = 16 * (uint64_t)n + 256;
+
+	for (uint32_t i = 1; i < n && moves <= most; i++) {
+		struct pending x = v[i];
+		uint32_t at = i;
+
+		for (; at > 0 && v[at - 1].from > x.from && moves <= most; at--, moves++)
+			v[at] = v[at - 1];
+		v[at] = x;
+	}
+	if (moves > most)
+		qsort(v, n, sizeof *v, by_from);
 }
 
 static void empty_found(struct signals *s, const struct event_of *e, const struct pending *p)
@@ -375,8 +400,7 @@ static void check_empty(struct signals *s, struct pending *certain, uint32_t n)
 	const struct pending *longest = NULL;
 	uint32_t k = 0;
 
-	qsort(certain, n, sizeof *certain, by_from);
-	qsort(s->empty, s->nempty, sizeof *s->empty, by_begin); /* all of number 0 */
+	sort_pending(certain, n);
 	for (uint32_t i = 0; i < s->nempty && !pl_settled(s->c); i++) {
 		const struct event_of *e = &s->empty[i];
 
@@ -391,14 +415,16 @@ static void check_empty(struct signals *s, struct pending *certain, uint32_t n)
 static void judge(struct signals *s)
 {
 	struct pending *certain = malloc(((size_t)s->nput + 1) * sizeof *certain);
+	struct progress at = { .cut = cut_off(s) };
 	struct horizon h = { 0 };
 
 	group(s->put, s->nput, by_begin);
 	check_over(s);
-	if (make_horizon(s, &h) && certain)
-		check_empty(s, certain, check_lost(s, &h, certain));
-	else
+	qsort(s->empty, s->nempty, sizeof *s->empty, by_begin); /* all of number 0 */
+	if (!make_horizon(s, &h) || !certain)
 		s->c->nomem = true;
+	while (!s->c->nomem && at.put < s->nput && !pl_settled(s->c))
+		check_empty(s, certain, check_lost(s, &h, &at, certain));
 	free(certain);
 	free(h.least);
 }

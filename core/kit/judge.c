@@ -193,6 +193,7 @@ static json_t *files(void)
 void pl_judge_violation(const struct pl_verdict *v)
 {
 	const struct pl_hist_head *h = pl_hist(c->shared, PL_ACTORS_MAX);
+	uint64_t done, okay, fail, bytes;
 	json_t *w = json_array();
 	char seed[24];
 	int i;
@@ -200,9 +201,11 @@ void pl_judge_violation(const struct pl_verdict *v)
 	for (i = 0; i < v->nwit && i < PL_WITNESS_MAX; i++)
 		(void)json_array_append_new(w, witness(&v->wit[i]));
 	(void)snprintf(seed, sizeof seed, "0x%llx", (unsigned long long)c->seed);
-	pl_event("violation", json_pack("{sssssssisssssIsbsoso}", "rule", v->rule, "model",
-				      pl_model_name((enum pl_model)h->model), "variant", h->variant,
-				      "round", (int)h->round, "seed", seed, "text", v->text,
-				      "slack_ns", (json_int_t)v->slack_ns, "confirmed",
-				      (int)v->confirmed, "witness", w, "files", files()));
+	pl_run_totals(&done, &okay, &fail, &bytes);
+	pl_event("violation",
+		json_pack("{sssssssisssssIsIsbsoso}", "rule", v->rule, "model",
+			pl_model_name((enum pl_model)h->model), "variant", h->variant, "round",
+			(int)h->round, "seed", seed, "text", v->text, "slack_ns",
+			(json_int_t)v->slack_ns, "done", (json_int_t)done, "confirmed",
+			(int)v->confirmed, "witness", w, "files", files()));
 }

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * Claim: any bytes at all, read as history files, give a verdict or one line of complaint: no crash, no read outside of
- * them, no finding without a text. libFuzzer finds the bytes; without it (CHECK_SMOKE) main() feeds fixed ones.
- *
- * The input is a stack of small files: each is as long as its first two bytes say. Heads are repaired by default, or
- * the fuzzer would never get behind the magic; the first byte's top bit leaves them as they are.
+ * them, no finding without a text, and none about a history that is right. libFuzzer finds the bytes; without it
+ * (CHECK_SMOKE) main() feeds random ones, and those of the files that it is given: one input a line, in hex, as libFuzzer
+ * once found them.
  */
-#include "check/file.h"
+#include "fuzz_history.h"
 
 #include "hist/rng.h"
 
@@ -14,153 +13,81 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILES = 6, HEAD_BYTES = 24, FILE_MAX = PL_HIST_HEAD + 64 * PL_REC };
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* A whole head around the few bytes that matter. */
-static void repair(struct pl_hist_head *h, const uint8_t *d, int index, uint64_t n, int model)
+void fuzz_judge(const struct pl_log *logs, int n, bool right)
 {
-	static const uint8_t roles[] = { PL_PUT, PL_TAKE, PL_ACQUIRE, PL_RELEASE, PL_REPAIR,
-		PL_OBSERVE, PL_UPDATE };
-	static const uint32_t more[] = { PL_LOWEST, PL_OWNED, PL_FREED, PL_LATE };
+	static struct pl_verdict v[2];
 
-	memcpy(h->magic, PL_HIST_MAGIC, sizeof h->magic);
-	h->version = PL_HIST_VERSION;
-	h->endian = PL_HIST_ENDIAN;
-	h->head_size = PL_HIST_HEAD;
-	h->rec_size = PL_REC;
-	h->head = n;
-	h->capacity = d[1];
-	h->model = (uint32_t)model;
-	h->caps = d[3] & 1 ? PL_ROBUST : 0;
-	for (int i = 0; i < 4; i++)
-		h->caps |= d[3] >> (i + 1) & 1 ? more[i] : 0;
-	h->pid = d[6] & 7;
-	h->actor = index == 0 ? PL_CONTROL : (uint16_t)(index - 1);
-	h->flags = index == 0 ? (d[4] & ~(uint32_t)PL_HIST_FULL) | PL_HIST_ENDED : 0;
-	h->flags |= d[5] == 0xff ? PL_HIST_FULL : 0;
-	h->nops = sizeof roles;
-	for (size_t i = 0; i < sizeof roles; i++)
-		h->op[i].role = roles[i], h->op[i].number = d[3] >> 5 & 1;
-}
+	for (int error = 0; error < 2; error++) {
+		struct pl_verdict *is = &v[error];
 
-/* Records that make a history: stamps in order, few tokens (random ones never meet), calls without end only at the end,
- * reads as long as their pieces. What the fuzzer finds wrong with such is worth more. */
-static void narrow(struct pl_rec *rec, size_t n)
-{
-	int64_t t = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		struct pl_rec *r = &rec[i];
-
-		r->state = r->state % 6;
-		r->op = r->op >= 240 ? r->op : r->op % 8;
-		if (r->state == PL_MORE) {
-			struct pl_more *m = (struct pl_more *)r;
-
-			m->len &= 0xff, m->offset &= 0xff, m->token &= (uint64_t)7 << 48 | 7,
-				m->kind %= 4;
-			continue;
+		pl_check(logs, n, error * 20, is);
+		if (is->outcome > PL_UNKNOWN || is->nwit > PL_WITNESS_MAX ||
+			(is->outcome != PL_HELD && (!is->rule[0] || !is->text[0])) ||
+			(is->outcome == PL_VIOLATED && is->slack_ns == 0) ||
+			(right && is->outcome != PL_HELD &&
+				(!error || is->outcome == PL_VIOLATED))) {
+			(void)fprintf(stderr, "%s %s: %s\n", pl_outcome_name(is->outcome), is->rule,
+				is->text);
+			abort();
 		}
-		r->state = r->state == PL_INVOKED && i + 1 < n ? PL_OK : r->state;
-		r->seq = (uint32_t)i;
-		r->token &= (uint64_t)7 << 48 | 7;
-		r->aux &= r->op == 6 ? (uint64_t)7 << 48 | 7 : 0xff, r->len &= 0x1fff,
-			r->ret &= 0xff;
-		r->t_invoke = t += r->t_invoke & 15;
-		r->t_return = t += r->t_return & 15;
-		for (size_t k = i + 1; k < n && rec[k].state % 6 == PL_MORE && r->op == 1; k++)
-			r->ret = k == i + 1 ? rec[k].t_invoke & 0xff
-					    : r->ret + (rec[k].t_invoke & 0xff);
-		if (i + 1 < n && rec[i + 1].state % 6 == PL_MORE && r->op == 1)
-			r->token = 0;
 	}
-}
-
-static size_t next_file(const uint8_t **data, size_t *size, uint8_t *file, int index, int *model)
-{
-	const uint8_t *d = *data;
-	size_t n, recs;
-
-	if (*size < HEAD_BYTES + 2)
-		return 0;
-	n = (size_t)(d[0] | d[1] << 8) % (FILE_MAX - PL_HIST_HEAD + HEAD_BYTES) + HEAD_BYTES;
-	n = n < *size - 2 ? n : *size - 2;
-	d += 2;
-	*data += 2 + n;
-	*size -= 2 + n;
-	memset(file, 0, PL_HIST_HEAD);
-	memcpy(file, d, HEAD_BYTES);
-	memcpy(file + PL_HIST_HEAD, d + HEAD_BYTES, n - HEAD_BYTES);
-	recs = (n - HEAD_BYTES) / PL_REC;
-	*model = index == 0 ? d[2] % PL_MODELS : *model;
-	if (!(d[0] & 0x80))
-		repair((struct pl_hist_head *)file, d, index, recs, *model);
-	if (!(d[0] & 0x40))
-		narrow((struct pl_rec *)(file + PL_HIST_HEAD), recs);
-	return PL_HIST_HEAD + n - HEAD_BYTES;
+	/* To doubt the clocks makes no new findings. */
+	if (v[1].outcome == PL_VIOLATED && v[0].outcome != PL_VIOLATED)
+		abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct pl_log logs[FILES];
-	uint8_t *copy[FILES];
-	struct pl_verdict v;
-	char why[160];
-	int n = 0, files = 0, model = 0;
-
-	for (; files < FILES; files++) {
-		static _Alignas(8) uint8_t file[FILE_MAX + PL_REC];
-		size_t len = next_file(&data, &size, file, files, &model);
-
-		if (len == 0)
-			break;
-		copy[files] =
-			malloc(len); /* just as long as it is: a sanitizer sees the byte after it */
-		memcpy(copy[files], file, len);
-		if (pl_file_parse(copy[files], len, &logs[n], why, sizeof why) == 0)
-			n++;
-		else if (!why[0])
-			abort();
-	}
-	for (int way = 0; way < 4; way++) {
-		(way < 2 ? pl_check : pl_check_exact)(logs, n, way % 2 * 20, &v);
-		if (v.outcome > PL_UNKNOWN ||
-			(v.outcome != PL_HELD && (!v.rule[0] || !v.text[0])) ||
-			v.nwit > PL_WITNESS_MAX || (v.outcome == PL_VIOLATED && v.slack_ns == 0))
-			abort();
-	}
-	while (files > 0)
-		free(copy[--files]);
+	if (size > 0)
+		(data[0] & 1 ? fuzz_files : fuzz_world)(data + 1, size - 1);
 	return 0;
 }
 
 #ifdef CHECK_SMOKE
-int main(void)
+enum { BYTES = 4096 };
+
+static void feed_random(uint64_t key)
 {
-	static uint8_t bytes[1 << 14];
-	uint64_t rolls = 0;
+	static uint8_t bytes[BYTES];
+	size_t size = (size_t)pl_rand_range(key, 0, 64, BYTES / (key % 2 ? 1 : 8));
 
-	for (int round = 0; round < 20000; round++) {
-		size_t size = 0;
+	for (size_t k = 0; k < size; k++)
+		bytes[k] = (uint8_t)pl_rand(key, k + 1);
+	bytes[0] = (uint8_t)key;
+	LLVMFuzzerTestOneInput(bytes, size);
+}
 
-		for (int i = 0; i < FILES; i++) {
-			size_t n = HEAD_BYTES + PL_REC * (pl_rand(3, rolls++) % 12);
+static int feed_file(const char *path)
+{
+	static char line[2 * BYTES + 2];
+	static uint8_t bytes[BYTES];
+	FILE *f = fopen(path, "re");
+	int lines = 0;
 
-			for (size_t k = 0; k < n + 2; k += 8) {
-				uint64_t r = pl_rand(4, rolls++);
+	for (; f && fgets(line, sizeof line, f); lines++) {
+		size_t n = 0;
+		unsigned one;
 
-				memcpy(bytes + size + k, &r, 8);
-			}
-			bytes[size] = (uint8_t)(n - HEAD_BYTES);
-			bytes[size + 1] = (uint8_t)((n - HEAD_BYTES) >> 8);
-			if (pl_rand(5, rolls++) % 16 != 0)
-				bytes[size + 2] &= 0x3f;
-			size += n + 2;
-		}
-		LLVMFuzzerTestOneInput(bytes, size);
+		for (const char *s = line; sscanf(s, "%2x", &one) == 1; s += 2)
+			bytes[n++] = (uint8_t)one;
+		LLVMFuzzerTestOneInput(bytes, n);
 	}
+	if (f)
+		(void)fclose(f);
+	return lines > 0;
+}
+
+int main(int argc, char **argv)
+{
+	for (uint64_t key = 0; key < 40000; key++)
+		feed_random(key);
+	for (int i = 1; i < argc; i++)
+		if (!feed_file(argv[i])) {
+			(void)fprintf(stderr, "%s: nothing in it\n", argv[i]);
+			return 1;
+		}
 	return 0;
 }
 #endif

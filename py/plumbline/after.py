@@ -24,14 +24,14 @@ def parsers(add: Callable[..., argparse.ArgumentParser], as_json: argparse.Argum
     diff.add_argument("a", metavar="A", help="a run's folder, id or latest, or a baseline")
     diff.add_argument("b", metavar="B", nargs="?", default="latest", help="the other one (default latest)")
     runs = add("runs", "the runs that were kept, the newest last", as_json, results)
-    runs.add_argument("--last", metavar="N", type=_positive, default=20, help="as many of them (default 20)")
+    runs.add_argument("--last", metavar="N", type=positive, default=20, help="as many of them (default 20)")
     known = add("expect", "bring a file of known deviations up to date with a run", as_json, results)
     known.add_argument("file", metavar="FILE", help="TOML, as for --expect")
     known.add_argument("runs", metavar="RUN", nargs="*", help="default latest; several are parts of one")
     known.add_argument("--update", action="store_true", help="write the file, not only what would change")
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r}: a number, 1 or more")
     return int(text)

@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         "--for", dest="for_s", metavar="TIME", type=duration, default=20.0, help="length of the stress (default 20s)"
     )
     after.parsers(add, as_json)
+    _selftest_options(add("selftest", "is what is broken on purpose noticed, and nothing else? the score", as_json))
     _soak_options(add("soak", "stress for hours; after kill -9 it goes on where it was", place, as_json, results))
     return top
 
@@ -115,6 +116,18 @@ def _place() -> argparse.ArgumentParser:
         "or the path of plumb-agent on the target",
     )
     return place
+
+
+def _selftest_options(p: argparse.ArgumentParser) -> None:
+    p.add_argument("names", metavar="NAME", nargs="*", help="mutants and oddities, numbers, mechanisms (default: all)")
+    p.add_argument("--list", action="store_true", help="what there is, and what is not tried and why; runs nothing")
+    p.add_argument("--quick", action="store_true", help="each mutant in one place, oddities for 2 s")
+    p.add_argument("--benign", action="store_true", help="harmless oddities only")
+    p.add_argument("--for", dest="for_s", metavar="TIME", type=duration, help="of all oddities (default 20s each)")
+    p.add_argument("--jobs", metavar="N", type=after.positive, help="trials at once (default: the CPUs, 4 at most)")
+    p.add_argument("--drivers", metavar="DIR", help="where plumb-<name> are (default: this build's)")
+    p.add_argument("--out", metavar="DIR", help="where run folders go (default: plumbline-results)")
+    p.add_argument("--markdown", metavar="FILE", help="the score as a table in markdown")
 
 
 def _soak_options(p: argparse.ArgumentParser) -> None:
@@ -154,7 +167,7 @@ def _stress_options(p: argparse.ArgumentParser, length: str = "10s") -> None:
 
 
 def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
-    from . import across, doctor, drivercheck, jobs, soak  # late: --help and a typo need no rich, no jinja2
+    from . import across, doctor, drivercheck, jobs, selftest, soak  # late: --help and a typo need no rich, no jinja2
 
     if a.command == "bundle":
         return _bundle(Out(quiet=False), a)
@@ -163,6 +176,8 @@ def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
     out = Out(quiet=a.json is not None)
     if a.command in ("report", "gate", "diff", "runs", "expect"):
         return after.dispatch(out, a)
+    if a.command == "selftest":
+        return selftest.command(out, Places.find(a.drivers), a)
     target = Target.parse(a.target if a.target is not None else os.environ.get("PLUMBLINE_TARGET", ""))
     if a.command == "drivercheck":
         return drivercheck.command(out, a.path, target, a.json is not None)

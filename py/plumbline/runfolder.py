@@ -32,8 +32,8 @@ class RunFolder:
         self._lock: int | None = None
 
     @classmethod
-    def create(cls, out: str | None) -> "RunFolder":
-        """A new folder under `out` (default ./plumbline-results), locked, with `latest` pointing at it."""
+    def create(cls, out: str | None, latest: bool = True) -> "RunFolder":
+        """A new folder under `out` (default ./plumbline-results), locked, with `latest` pointing at it if it may."""
         root = Path(out or ROOT)
         run = f"r{os.urandom(4).hex()}"
         folder = cls(root / run)
@@ -42,7 +42,8 @@ class RunFolder:
             folder._lock = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             fcntl.flock(folder._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.write(folder._lock, f"plumbline {run}\n".encode())
-            folder._link(root / "latest")
+            if latest:
+                folder._link(root / "latest")
             folder.write_json("env.json", {})
         except OSError as e:
             raise Trouble(f"cannot keep results in {root}: {e.strerror}; say --out DIR", EXIT_BROKEN) from None
@@ -160,7 +161,7 @@ def sweep(root: Path, places: Places, target: list[str]) -> list[str]:
     The journal, inst/NN/objects, has a line "driver name" an object. Returns what was removed.
     """
     removed = []
-    for lock in sorted([*root.glob("*/lock"), *root.glob("*/stress/lock")]):
+    for lock in sorted(p for place in ("*", "*/stress", "*/selftest/*") for p in root.glob(f"{place}/lock")):
         try:
             fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
