@@ -38,7 +38,10 @@ enum pl_model {
 	PL_MODEL_REGISTER, /* PUT stores a token, OBSERVE loads it, UPDATE does both at once */
 	PL_MODEL_DATAGRAM, /* what is taken was put, whole; it may get lost, or pass another */
 	PL_MODEL_SIGNAL,   /* one pending bit a tag: puts merge with what is still pending */
-	PL_MODELS,	   /* how many there are */
+	PL_MODEL_SELECT, /* the oldest of what the take selects by its PL_FORM: 0 whatever there is;
+			      above 0 that tag (PL_EXCEPT: any but that); below 0 the lowest tag that
+			      is not above its absolute value */
+	PL_MODELS,	 /* how many there are */
 };
 
 /* What a variant can do. Generic suites choose drivers by these; the names are in kit/names.c. */
@@ -111,6 +114,7 @@ enum pl_how {
 	PL_CLOSES = 1 << 7,   /* ends the use of args->fd */
 	PL_MONO = 1 << 8,     /* args->deadline is on CLOCK_MONOTONIC instead */
 	PL_RELATIVE = 1 << 9, /* args->deadline is a time from now */
+	PL_EXCEPT = 1 << 11,  /* TAKE, PL_MODEL_SELECT: of anything but what it selects */
 	PL_NEUTRAL =
 		1 << 10, /* NONE that leaves what the model is about as it is: rounds with it in
 				 their plan are judged, those with any other NONE are not */
@@ -121,15 +125,19 @@ enum pl_arg_kind {
 	PL_SIZE, /* length of the payload: args->buf and ->len. At most one in an operation */
 	PL_TAG,	 /* priority, type, number of tokens: goes into the record's `aux` before the call.
 		    At most one */
+	PL_FORM, /* which form of the operation it is, as the model says: what a TAKE selects. It goes
+		     into the record, cut to 32 bits. At most one */
 	PL_ACTOR, /* a request gives an actor's number, the driver gets the id of that actor's process,
 		     which is not another's before the call returns. In rounds it is the owner
 		     (PL_OWNED). At most one */
 };
 
+#define PL_BY_VARIANT INT64_MIN /* PL_FORM: as the variant's model has it; to the model it is 0 */
+
 /* An argument. [min, max] is what a request may say (hello shows it, the kit enforces it); [lo, hi]
  * is what rounds draw from when the plan does not say, and what the model is about: of a PL_INT a plan
- * that says more is not judged, unless the operation has no role; `def` is used by `call` when the request
- * leaves it out. */
+ * that says more is not judged, unless the operation has no role, nor of a PL_FORM unless the model
+ * knows forms; `def` is used by `call` when the request leaves it out. */
 struct pl_arg {
 	const char *name;
 	int64_t min, max;

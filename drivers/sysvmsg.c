@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * msgget(2), msgop(2), msgctl(2): a System V message queue keeps typed messages until somebody
- * takes them. A receiver takes the oldest, the oldest of one type, or the oldest of the lowest type
- * up to a bound. It is found by a key, and outlives its processes.
+ * takes them. A receiver takes the oldest, the oldest of one type, of any other type, or of the
+ * lowest type up to a bound. It is found by a key, and outlives its processes.
+ *
+ * In rounds of `fifo` all take the oldest, in those of `lowest` the oldest of the lowest type;
+ * those of `selected` mix all that msgrcv can ask for.
  */
 #include "driver.h"
 
@@ -12,9 +15,8 @@
 #include <sys/msg.h>
 #include <unistd.h>
 
-enum { FIFO, LOWEST };
+enum { FIFO, LOWEST, SELECTED };
 enum { TYPES = 4, TEXT_MAX = 8192 + 1 };
-#define BY_VARIANT INT64_MIN /* the selector that the variant's model is about */
 
 struct message {
 	long type;
@@ -82,7 +84,9 @@ static long op_msgsnd_nowait(struct pl_obj *o, const struct pl_args *a, struct p
 
 static long receive(struct pl_obj *o, const struct pl_args *a, struct pl_result *r, int flags)
 {
-	long select = a->v[1] != BY_VARIANT ? (long)a->v[1] : o->variant == LOWEST ? -LONG_MAX : 0;
+	long select = a->v[1] != PL_BY_VARIANT ? (long)a->v[1]
+		      : o->variant == LOWEST   ? -LONG_MAX
+					       : 0;
 	long n = msgrcv(a->fd, &message, a->len, select, flags);
 
 	if (n > 0)
@@ -100,6 +104,11 @@ static long op_msgrcv(struct pl_obj *o, const struct pl_args *a, struct pl_resul
 static long op_msgrcv_nowait(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
 	return receive(o, a, r, IPC_NOWAIT);
+}
+
+static long op_msgrcv_except(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return receive(o, a, r, IPC_NOWAIT | MSG_EXCEPT);
 }
 
 /* Room is certain for one message of any length that a plan may ask for. */
@@ -165,6 +174,7 @@ static const char *msg_probe(int variant)
 static const struct pl_variant variants[] = {
 	[FIFO] = { "fifo", PL_MODEL_FIFO, CAPS },
 	[LOWEST] = { "lowest", PL_MODEL_PRIORITY, CAPS | PL_PRIORITY | PL_LOWEST },
+	[SELECTED] = { "selected", PL_MODEL_SELECT, CAPS },
 	{ 0 },
 };
 
@@ -176,20 +186,25 @@ static const struct pl_variant variants[] = {
 			"flags", 0, INT32_MAX                                                      \
 		}                                                                                  \
 	}
-#define TAKE                                                                                       \
+#define TAKE(lo, hi)                                                                               \
 	{                                                                                          \
 		{ "size", 0, TEXT_MAX, 64, 64, 64, PL_SIZE },                                      \
-			{ "select", INT64_MIN, INT64_MAX, BY_VARIANT, BY_VARIANT, BY_VARIANT },    \
+			{ "select", INT64_MIN, INT64_MAX, lo, hi, lo, PL_FORM },                   \
 		{                                                                                  \
 			"flags", 0, INT32_MAX                                                      \
 		}                                                                                  \
 	}
+#define BY_VARIANT TAKE(PL_BY_VARIANT, PL_BY_VARIANT)
 
 static const struct pl_op ops[] = {
 	{ "msgsnd", op_msgsnd, PL_PUT, PL_BLOCKS, PUT, .weight = 8 },
 	{ "msgsnd_nowait", op_msgsnd_nowait, PL_PUT, 0, PUT, .weight = 1 },
-	{ "msgrcv", op_msgrcv, PL_TAKE, PL_BLOCKS, TAKE, .weight = 8 },
-	{ "msgrcv_nowait", op_msgrcv_nowait, PL_TAKE, PL_DRAIN, TAKE, .weight = 1 },
+	{ "msgrcv", op_msgrcv, PL_TAKE, PL_BLOCKS, BY_VARIANT, .weight = 8 },
+	{ "msgrcv_nowait", op_msgrcv_nowait, PL_TAKE, PL_DRAIN, BY_VARIANT, .weight = 1 },
+	{ "msgrcv_type", op_msgrcv_nowait, PL_TAKE, 0, TAKE(-TYPES, TYPES), .weight = 6,
+		.only = 1U << SELECTED },
+	{ "msgrcv_except", op_msgrcv_except, PL_TAKE, PL_EXCEPT, TAKE(1, TYPES), .weight = 2,
+		.only = 1U << SELECTED },
 	{ "stat", op_stat, PL_OBSERVE, PL_LEVEL,
 		.out = { "qnum", "cbytes", "qbytes", "lspid", "lrpid", "mode" } },
 	{ "set", op_set, PL_NONE, 0,

@@ -69,6 +69,16 @@ def test_who_finds_no_room_waits_for_it(d):
     gives(r, 0, "msgsnd after room was made")
 
 
+@clause("SVM-25")
+def test_receives_that_select_differently(d):
+    """Three that take what they get, three that want something: nobody gets what he did not select, nor out of turn."""
+    d.open()
+    *senders, a, b, c, e = d.actors(7)
+    d.rounds([{"ids": senders, "do": ["msgsnd"]}, {"ids": [a], "do": ["msgrcv"]}, {"ids": [b], "do": ["msgrcv_type"]},
+              {"ids": [c], "do": ["msgrcv_except"]}, {"ids": [e], "do": ["msgrcv_type"], "select": [-4, -1]}], ops=300,
+             rounds=8)
+
+
 @clause("SVM-06", "SVM-21")
 def test_a_small_queue_is_full_when_it_is_full(d):
     """Room for four of the longest: senders that wait and senders that do not meet its bound all the time."""

@@ -250,6 +250,17 @@ static bool not_lowest(void)
 	return m.type != 1;
 }
 
+static bool not_of_type(void)
+{
+	struct message m;
+	int id = make_queue();
+
+	put(id, 2), put(id, 1);
+	MUST(msgrcv(id, &m, sizeof m.text, 1, 0) == sizeof m.text);
+	MUST(msgctl(id, IPC_RMID, NULL) == 0);
+	return m.type != 1;
+}
+
 static bool squeezed(void)
 {
 	struct message m;
@@ -339,6 +350,7 @@ const struct pl_probe pl_queues_probes[] = {
 	{ "msg-no-room,every=1", no_room },
 	{ "msg-double,every=1", miscounted },
 	{ "msg-first,every=1", not_lowest },
+	{ "msg-careless,every=1", not_of_type },
 	{ "msg-squeeze", squeezed },
 	{ "msg-removed-silent", not_told },
 	{ "odd-sig-untold,p=1", untold },

@@ -38,6 +38,14 @@ static ssize_t first_receive(int id, void *m, size_t n, long type, int flags)
 	return pl_real.msgrcv(id, m, n, type < 0 && pl_fires((int64_t)n) ? 0 : type, flags);
 }
 
+/* The oldest of all where one type was asked for. */
+static ssize_t careless_receive(int id, void *m, size_t n, long type, int flags)
+{
+	bool lies = type > 0 && !(flags & MSG_EXCEPT) && pl_fires((int64_t)n);
+
+	return pl_real.msgrcv(id, m, n, lies ? 0 : type, flags);
+}
+
 /* A buffer that is too small gets the start of the message, and the rest is gone. */
 static ssize_t squeeze_receive(int id, void *m, size_t n, long type, int flags)
 {
@@ -89,6 +97,7 @@ const struct pl_mutant pl_sysvmsg_mutants[] = {
 	{ "msg-double", { .every = 1000 }, { .msgsnd = double_send } },
 	{ "msg-haunts", { 0 }, { .msgsnd = haunting_send, .msgrcv = haunted_receive } },
 	{ "msg-first", { .every = 100 }, { .msgrcv = first_receive } },
+	{ "msg-careless", { .every = 100 }, { .msgrcv = careless_receive } },
 	{ "msg-squeeze", { 0 }, { .msgrcv = squeeze_receive } },
 	{ "msg-removed-silent", { 0 }, { .msgrcv = stale_receive } },
 	{ 0 },

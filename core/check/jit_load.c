@@ -43,9 +43,9 @@ static bool read_queue(struct loader *l, const struct pl_event *e, struct pl_jit
 	bool number = pl_moves_number(l->c->actor[e->who].head, r);
 	bool named = r->token != 0 && (r->len >= PL_MARK || number);
 
-	o->op.value = r->token;
-	o->op.tag = r->aux;
-	o->op.len = r->len;
+	o->op.value = r->token, o->op.tag = r->aux, o->op.len = r->len;
+	o->op.form = (int32_t)r->sum;
+	o->op.except = l->c->actor[e->who].head->op[r->op].how & PL_EXCEPT;
 	if (e->role == PL_PUT && r->state == PL_FAIL)
 		return named && l->j->config.capacity && !fails_otherwise(r);
 	if (e->role == PL_PUT)
@@ -167,6 +167,7 @@ static const struct kind kinds[] = {
 	[PL_MODEL_REGISTER] = { .read = read_register },
 	[PL_MODEL_DATAGRAM] = { .read = read_datagram, .parts = true },
 	[PL_MODEL_SIGNAL] = { .read = read_signal, .empties = true },
+	[PL_MODEL_SELECT] = { .read = read_queue, .empties = true },
 };
 
 /* ---- events ---- */

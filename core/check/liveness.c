@@ -196,6 +196,8 @@ static uint64_t needed(const struct pl_case *c, int who, const struct pl_rec *r,
 		return role == PL_PUT && r->aux ? r->aux : 1;
 	case PL_MODEL_STREAM:
 		return role == PL_PUT ? r->len : r->len > 0;
+	case PL_MODEL_SELECT: /* what is there may not be what it wants */
+		return role == PL_PUT || r->sum == 0;
 	case PL_MODEL_LOCK:
 	case PL_MODEL_NONE:
 	case PL_MODEL_REGISTER:

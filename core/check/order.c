@@ -17,7 +17,7 @@
 
 enum { HITS = 64 }; /* findings looked at for one that no clock error explains */
 
-static void order_found(struct pl_values *q, const struct pl_value *a, const struct pl_value *b)
+void pl_order_found(struct pl_values *q, const struct pl_value *a, const struct pl_value *b)
 {
 	struct pl_case *c = q->c;
 	int64_t put = pl_gap(c, a->e_ret, b->e_inv), take = pl_gap(c, b->d_ret, a->d_inv);
@@ -65,7 +65,7 @@ void pl_order_check(struct pl_values *q, const uint32_t *by_inv, uint32_t n, con
 				latest = a->d_inv, last = a;
 		}
 		if (last && latest > b->d_ret) {
-			order_found(q, last, b);
+			pl_order_found(q, last, b);
 			hits++;
 		}
 	}
@@ -168,7 +168,7 @@ void pl_lost_check(struct pl_values *q)
 			pl_witness(c, lost->put);
 		return;
 	}
-	if (q->nmaybe > 0)
+	if (q->nmaybe > 0 && !q->selects)
 		match_unknown_takes(q);
 }
 

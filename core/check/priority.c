@@ -52,13 +52,18 @@ static void sort_by_prio(const struct pl_value *v, uint32_t *index, uint32_t n, 
 	}
 }
 
+static bool is_above(const struct pl_value *v, const void *arg)
+{
+	return v->prio > *(const uint32_t *)arg;
+}
+
 static void inversion_found(struct pl_values *q, const struct pl_value *b)
 {
 	struct pl_case *c = q->c;
 	uint32_t chain[PL_WITNESS_MAX];
 	int n;
-	int64_t slack =
-		pl_cover_slack(q, b->d_inv, b->d_ret, b->prio, chain, PL_WITNESS_MAX - 2, &n);
+	int64_t slack = pl_cover_slack(
+		q, b->d_inv, b->d_ret, is_above, &b->prio, chain, PL_WITNESS_MAX - 2, &n);
 	const struct pl_value *a = n > 0 ? &q->v[chain[0]] : NULL;
 
 	if (!pl_find(c, "VPRIO", slack,

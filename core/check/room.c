@@ -84,8 +84,8 @@ static bool next_inside(struct inside *it, uint32_t *ret_from, uint32_t *ret_to)
 	return true;
 }
 
-int64_t pl_cover_slack(struct pl_values *q, uint32_t inv, uint32_t ret, int64_t over,
-	uint32_t *chain, int max, int *ret_n)
+int64_t pl_cover_slack(struct pl_values *q, uint32_t inv, uint32_t ret, pl_value_in *in,
+	const void *arg, uint32_t *chain, int max, int *ret_n)
 {
 	uint32_t *by = malloc(((size_t)q->n + 1) * 2 * sizeof *by), n = 0, i = 0, reach = inv;
 	const struct pl_value *best = NULL;
@@ -102,7 +102,7 @@ int64_t pl_cover_slack(struct pl_values *q, uint32_t inv, uint32_t ret, int64_t 
 		if (q->known && !pl_value_taken(v))
 			continue;
 		if (pl_value_live(v) && v->e_ret < v->d_inv && v->d_inv > inv && v->e_ret < ret &&
-			(over < 0 || (v->prio > over && (q->nmaybe == 0 || pl_value_taken(v)))))
+			(!in || (in(v, arg) && (q->nmaybe == 0 || pl_value_taken(v)))))
 			by[n++] = k;
 	}
 	pl_sort_by_ret(q->v, by, n, by + n);
@@ -134,7 +134,8 @@ static void empty_found(struct pl_values *q, const struct pl_empty *e, const cha
 	struct pl_case *c = q->c;
 	uint32_t chain[PL_WITNESS_MAX];
 	int n;
-	int64_t slack = pl_cover_slack(q, e->inv, e->ret, -1, chain, PL_WITNESS_MAX - 1, &n);
+	int64_t slack =
+		pl_cover_slack(q, e->inv, e->ret, NULL, NULL, chain, PL_WITNESS_MAX - 1, &n);
 	const struct pl_value *v = n > 0 ? &q->v[chain[0]] : NULL;
 
 	if (!pl_find(c, rule, slack,

@@ -37,7 +37,8 @@ int pl_values_alloc(struct pl_values *q, struct pl_case *c)
 	size_t n = (size_t)c->nrecs + 1, size = 64;
 
 	*q = (struct pl_values){ .c = c, .order = "VORD" };
-	q->tags = c->head->model == PL_MODEL_PRIORITY;
+	q->selects = c->head->model == PL_MODEL_SELECT;
+	q->tags = q->selects || c->head->model == PL_MODEL_PRIORITY;
 	q->lowest = c->head->caps & PL_LOWEST;
 	while (size < n + n / 4)
 		size *= 2;
@@ -87,7 +88,7 @@ static void put_begin(struct pl_values *q, const struct pl_event *e)
 		q->c->broken = "two sends carry the same payload";
 		return;
 	}
-	if (q->tags && r->aux >= UINT32_MAX && r->state != PL_FAIL) {
+	if (q->tags && r->aux >= (q->selects ? INT32_MAX : UINT32_MAX) && r->state != PL_FAIL) {
 		q->c->broken = "a priority or type has more than 32 bits";
 		return;
 	}

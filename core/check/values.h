@@ -41,6 +41,7 @@ struct pl_values {
 	uint32_t nanon;	   /* payloads too short to be told apart: they may be anywhere */
 	bool tags;	   /* takes say which priority they got */
 	bool lowest;	   /* the lowest tag goes first */
+	bool selects;	   /* a take may pass over what it does not want */
 	bool known;	   /* what was not seen taken may be anywhere: it proves nothing */
 	const char *order; /* name of the order rule: VORD, or ORDER */
 	uint32_t *slot, mask;
@@ -95,6 +96,9 @@ static inline bool pl_value_taken(const struct pl_value *v)
 void pl_order_check(struct pl_values *q, const uint32_t *by_inv, uint32_t n, const uint32_t *by_ret,
 	uint32_t nret, bool all);
 
+/* Files that a was put before b and taken after it. */
+void pl_order_found(struct pl_values *q, const struct pl_value *a, const struct pl_value *b);
+
 /* Values never received: each needs a take of unknown result that began before the value had to be
  * gone. */
 void pl_lost_check(struct pl_values *q);
@@ -112,10 +116,10 @@ void pl_empty_check(struct pl_values *q, const char *rule);
  * some when it is empty. */
 void pl_capacity_check(struct pl_values *q, bool empty_has_room);
 
-/* Slack of the claim that [inv, ret] is covered by values certainly inside, of a priority above
- * `over`
- * (-1: any). Gives up to `max` of their indices. */
-int64_t pl_cover_slack(struct pl_values *q, uint32_t inv, uint32_t ret, int64_t over,
-	uint32_t *chain, int max, int *ret_n);
+/* Slack of the claim that [inv, ret] is covered by values certainly inside for which `in` holds (NULL: for any). Gives up
+ * to `max` of their indices. */
+typedef bool pl_value_in(const struct pl_value *v, const void *arg);
+int64_t pl_cover_slack(struct pl_values *q, uint32_t inv, uint32_t ret, pl_value_in *in,
+	const void *arg, uint32_t *chain, int max, int *ret_n);
 
 #endif

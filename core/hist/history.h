@@ -72,7 +72,7 @@ struct pl_rec {
 		aux; /* the tag: priority; LOCK: the guarded counter, as found by the acquirer; COUNTER
 			   and SUM: how many were put, taken (or asked for), or seen */
 	uint32_t sum; /* LOCK: 1 when the acquirer found what is guarded torn (somebody else was
-			   inside) */
+			   inside). SELECT: what a take selects, as int32_t */
 	uint32_t len; /* length asked for */
 };
 

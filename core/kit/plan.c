@@ -146,6 +146,12 @@ static bool meddles(unsigned op)
 	       !(c->ops[op].how & PL_NEUTRAL);
 }
 
+/* Made for the rounds of another variant, it does what that one's model is about. */
+static bool strange(const struct pl_op *op, const struct pl_obj *o)
+{
+	return op->role != PL_NONE && op->role != PL_OBSERVE && !pl_fits(op, o);
+}
+
 static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
 {
 	json_t *list = json_object_get(group, "do"), *j;
@@ -169,7 +175,7 @@ static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
 				       PL_DO_MAX),
 			       -EINVAL;
 		add_op(p, i, 1);
-		c->shared->beyond |= meddles(i);
+		c->shared->beyond |= meddles(i) || strange(&c->ops[i], &c->handle[p->handle].obj);
 		c->handle[p->handle].altered |= c->ops[i].role == PL_NONE;
 	}
 	return p->ndo ? 0 : ((void)snprintf(why, size, "plan: 'do' is empty"), -EINVAL);
@@ -179,8 +185,9 @@ static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
  * peek, a shared lock, a lock of some bytes. What has no role is not judged anyway. */
 static bool beyond(unsigned op, const struct pl_arg *a, const struct pl_draw *w)
 {
-	return pl_judged_role(op) != PL_NONE && a->kind == PL_INT &&
-	       (w->lo < a->lo || w->hi > a->hi);
+	bool may = a->kind == PL_INT || (a->kind == PL_FORM && c->shared->model != PL_MODEL_SELECT);
+
+	return pl_judged_role(op) != PL_NONE && may && (w->lo < a->lo || w->hi > a->hi);
 }
 
 /* Ranges of arguments by name, for every operation of the part that has such an argument. */

@@ -58,6 +58,7 @@ static ALWAYS_INLINE long perform(struct pl_worker *w, const struct pl_op *op,
 		.handle = w->part->handle,
 		.token = token,
 		.aux = aux,
+		.sum = w->form,
 		.len = (uint32_t)a->len };
 	s->rec = w->n;
 	s->since = w->last;
@@ -113,14 +114,24 @@ static enum next after_failure(const struct pl_worker *w)
 	return DONE;
 }
 
+/* Into a record's 32 bits: what lies beyond them lies beyond all tags, too. */
+static uint32_t form_of(int64_t v)
+{
+	return v == PL_BY_VARIANT ? 0
+	       : v > INT32_MAX	  ? INT32_MAX
+	       : v < -INT32_MAX	  ? (uint32_t)-INT32_MAX
+				  : (uint32_t)v;
+}
+
 /* One set of arguments serves all operations of a round: they are not copied about. */
 static struct pl_args *args_for(
 	struct pl_worker *w, const struct pl_op *op, const int64_t *v, size_t *ret_len)
 {
-	int i = w->size_at[op - w->e->ops];
+	int i = w->size_at[op - w->e->ops], form = w->form_at[op - w->e->ops];
 	struct pl_args *a = &w->args;
 
 	memcpy(a->v, v, sizeof a->v);
+	w->form = form >= 0 ? form_of(v[form]) : 0;
 	a->wait = 0;
 	a->fd = w->fd_at[op - w->e->ops];
 	a->len = *ret_len = i >= 0 ? (size_t)v[i] : 0;
@@ -272,6 +283,10 @@ static enum next take_unit(struct pl_worker *w, const struct pl_op *op, const in
 			return w->stream && ret == 0 ? LEAVE : DONE;
 		}
 		n = last ? LEAVE : after_failure(w);
+		if (n == AGAIN && w->form) { /* something else may be there */
+			*ret_got = 0;
+			return DONE;
+		}
 		if (n != AGAIN)
 			return n;
 	}
@@ -381,7 +396,7 @@ void pl_work(struct pl_worker *w)
 				return;
 		}
 		unit++;
-		done += bytes ? got : 1;
+		done += bytes || got == 0 ? got : 1;
 	}
 }
 

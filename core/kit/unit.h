@@ -26,7 +26,8 @@ struct pl_worker {
 	struct pl_args args;
 	/* by operation: its descriptor; and which argument is what, -1 none */
 	int fd_at[PL_OPS_MAX];
-	int8_t size_at[PL_OPS_MAX], tag_at[PL_OPS_MAX], owner_at[PL_OPS_MAX];
+	int8_t size_at[PL_OPS_MAX], tag_at[PL_OPS_MAX], owner_at[PL_OPS_MAX], form_at[PL_OPS_MAX];
+	uint32_t form; /* of the operation that is next */
 };
 
 /* An interrupted wait is not begun again. */

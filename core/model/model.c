@@ -19,6 +19,7 @@ const struct pl_reference *pl_reference_of(enum pl_model model)
 		[PL_MODEL_REGISTER] = &pl_reference_register,
 		[PL_MODEL_DATAGRAM] = &pl_reference_datagram,
 		[PL_MODEL_SIGNAL] = &pl_reference_signal,
+		[PL_MODEL_SELECT] = &pl_reference_select,
 	};
 
 	return (size_t)model < sizeof all / sizeof *all ? all[model] : NULL;
@@ -30,4 +31,19 @@ int pl_model_say(char *buf, size_t size, uint64_t value)
 		return snprintf(buf, size, "0x%llx", (unsigned long long)value);
 	return snprintf(buf, size, "%u#%llu", pl_token_actor(value),
 		(unsigned long long)(value & 0xffffffffff));
+}
+
+int pl_model_say_tagged(const struct pl_model_state *s, char *buf, size_t size)
+{
+	int at = snprintf(buf, size, "[");
+
+	for (uint64_t i = 0; i < s->n && at >= 0 && (size_t)at < size; i++) {
+		at += snprintf(buf + at, size - (size_t)at, "%s%llu:", i ? " " : "",
+			(unsigned long long)s->v[i].tag);
+		if ((size_t)at < size)
+			at += pl_model_say(buf + at, size - (size_t)at, s->v[i].value);
+	}
+	if (at >= 0 && (size_t)at < size)
+		at += snprintf(buf + at, size - (size_t)at, "]");
+	return at;
 }

@@ -29,6 +29,8 @@ struct pl_model_op {
 	uint64_t tag; /* the priority; COUNTER, SUM: how many; UPDATE: the value found; SIGNAL: the
 			   number */
 	uint64_t len; /* bytes put; looked at where places have a grain */
+	int64_t form; /* SELECT: what a take selects */
+	bool except;  /* SELECT: of anything but that */
 };
 
 struct pl_model_config {
@@ -76,11 +78,17 @@ struct pl_reference {
 
 extern const struct pl_reference pl_reference_fifo, pl_reference_priority, pl_reference_lock,
 	pl_reference_register, pl_reference_counter, pl_reference_sum, pl_reference_datagram,
-	pl_reference_signal;
+	pl_reference_signal, pl_reference_select;
 
 /* NULL: there is none. Of a byte stream there cannot be one: a long write, and a read beside another,
  * happen piece by piece, and in no order with the rest. */
 const struct pl_reference *pl_reference_of(enum pl_model model);
+
+/* Which value such a take would have: its index, or n. */
+uint64_t pl_model_selected(const struct pl_model_state *s, const struct pl_model_op *op);
+
+/* "[3:1#17 1:1#18]": the values with their tags; as snprintf. */
+int pl_model_say_tagged(const struct pl_model_state *s, char *buf, size_t size);
 
 /* A payload's or a register's value: "1#17", payload 17 of actor 1, or a number; as snprintf. */
 int pl_model_say(char *buf, size_t size, uint64_t value);
@@ -99,6 +107,14 @@ static inline bool pl_model_full(const struct pl_model_state *s, uint64_t len)
 	for (uint64_t i = 0; i < s->n; i++)
 		places += grain ? (s->v[i].len + grain - 1) / grain : 1;
 	return s->config.capacity && places > s->config.capacity;
+}
+
+/* Whether a take that selects so may have a value of this tag, whatever else is there. */
+static inline bool pl_model_selects(int64_t form, bool except, uint64_t tag)
+{
+	if (form > 0)
+		return (tag == (uint64_t)form) != except;
+	return form == 0 || tag <= -(uint64_t)form;
 }
 
 static inline bool pl_model_busy(int err)

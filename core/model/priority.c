@@ -4,7 +4,6 @@
  */
 #include "model.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static void init(struct pl_model_state *s, const struct pl_model_config *c)
@@ -51,19 +50,4 @@ static bool step(struct pl_model_state *s, const struct pl_model_op *op)
 	return op->role == PL_PUT ? put(s, op) : op->role == PL_TAKE ? take(s, op) : true;
 }
 
-static int describe(const struct pl_model_state *s, char *buf, size_t size)
-{
-	int at = snprintf(buf, size, "[");
-
-	for (uint64_t i = 0; i < s->n && at >= 0 && (size_t)at < size; i++) {
-		at += snprintf(buf + at, size - (size_t)at, "%s%llu:", i ? " " : "",
-			(unsigned long long)s->v[i].tag);
-		if ((size_t)at < size)
-			at += pl_model_say(buf + at, size - (size_t)at, s->v[i].value);
-	}
-	if (at >= 0 && (size_t)at < size)
-		at += snprintf(buf + at, size - (size_t)at, "]");
-	return at;
-}
-
-const struct pl_reference pl_reference_priority = { "priority", init, step, describe };
+const struct pl_reference pl_reference_priority = { "priority", init, step, pl_model_say_tagged };

@@ -14,7 +14,7 @@
 #include <string.h>
 
 enum { B_ACTORS = 8, B_RECS = 1024, B_BASE = 1000 };
-enum { B_PUT, B_TAKE, B_ACQUIRE, B_RELEASE, B_REPAIR, B_OBSERVE, B_UPDATE };
+enum { B_PUT, B_TAKE, B_ACQUIRE, B_RELEASE, B_REPAIR, B_OBSERVE, B_UPDATE, B_EXCEPT };
 
 struct round {
 	struct pl_hist_head head[B_ACTORS + 1]; /* the last one is control's */
@@ -35,6 +35,7 @@ static inline struct round *b_new(enum pl_model model, int nactors)
 		{ "consistent", PL_REPAIR, 0, 0 },
 		{ "poll", PL_OBSERVE, 0, 0 },
 		{ "exchange", PL_UPDATE, 0, 0 },
+		{ "except", PL_TAKE, 0, PL_EXCEPT },
 	};
 	struct round *b = calloc(1, sizeof *b);
 

@@ -130,7 +130,7 @@ static void add_choices(struct search *x, int first)
 static void add_actor(struct search *x, const struct round *b, int who)
 {
 	static const enum pl_role role[] = { PL_PUT, PL_TAKE, PL_ACQUIRE, PL_RELEASE, PL_REPAIR,
-		PL_OBSERVE, PL_UPDATE };
+		PL_OBSERVE, PL_UPDATE, PL_TAKE };
 	int64_t last = 0;
 
 	for (uint32_t i = 0; i < b->n[who]; i++) {
@@ -145,6 +145,8 @@ static void add_actor(struct search *x, const struct round *b, int who)
 		t->op.value = r->op == B_ACQUIRE ? r->aux : r->token;
 		t->op.tag = r->aux;
 		t->op.len = r->len;
+		t->op.form = (int32_t)r->sum;
+		t->op.except = r->op == B_EXCEPT;
 		t->optional = r->state == PL_INVOKED;
 		if (t->optional)
 			t->ret = INT64_MAX;

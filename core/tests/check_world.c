@@ -27,8 +27,15 @@ struct world {
 	bool blocking[B_ACTORS];
 };
 
+static bool takes(int op)
+{
+	return op == B_TAKE || op == B_EXCEPT;
+}
+
 static int next_op(struct world *w, int who)
 {
+	if (w->b->head[0].model == PL_MODEL_SELECT && chance(w->d, 15))
+		return B_EXCEPT;
 	if (w->b->head[0].model != PL_MODEL_LOCK)
 		return chance(w->d, 50) ? B_PUT : B_TAKE;
 	if (w->repair[who]) {
@@ -39,10 +46,16 @@ static int next_op(struct world *w, int who)
 	return w->held[who] > 0 && chance(w->d, 85) ? B_RELEASE : B_ACQUIRE;
 }
 
+/* Types begin with 1. */
+static bool selective(const struct round *b)
+{
+	return b->head[0].model == PL_MODEL_SELECT;
+}
+
 static void begin(struct world *w, int who)
 {
 	static const enum pl_role role[] = { PL_PUT, PL_TAKE, PL_ACQUIRE, PL_RELEASE, PL_REPAIR,
-		PL_OBSERVE };
+		PL_OBSERVE, PL_UPDATE, PL_TAKE };
 	int op = next_op(w, who);
 	int64_t at = chance(w->d, 60) && w->last[who] ? w->last[who] : w->t;
 	struct pl_rec *r = b_add(w->b, who, op, PL_INVOKED, at, 0);
@@ -50,11 +63,17 @@ static void begin(struct world *w, int who)
 	r->len = op == B_PUT ? (uint32_t)roll(w->d, 1, 4) * 32 : 128;
 	if (op == B_PUT) {
 		r->token = b_token(++w->tokens);
-		r->aux = (uint64_t)roll(w->d, 0, 2);
+		r->aux = (uint64_t)roll(w->d, 0, 2) + selective(w->b);
 	}
-	w->op[who] = (struct pl_model_op){
-		.role = role[op], .actor = who, .value = r->token, .tag = r->aux, .len = r->len
-	};
+	if (selective(w->b) && takes(op))
+		r->sum = (uint32_t)roll(w->d, op == B_TAKE ? -3 : 1, 3);
+	w->op[who] = (struct pl_model_op){ .role = role[op],
+		.actor = who,
+		.value = r->token,
+		.tag = r->aux,
+		.len = r->len,
+		.form = (int32_t)r->sum,
+		.except = op == B_EXCEPT };
 	w->rec[who] = r;
 	w->phase[who] = BEGUN;
 	w->blocking[who] = chance(w->d, 50);
@@ -75,17 +94,18 @@ static void effect(struct world *w, int who)
 {
 	struct pl_rec *r = w->rec[who];
 	bool did = false;
+	uint64_t at = selective(w->b) ? pl_model_selected(&w->s, &w->op[who]) : 0;
 
-	if (r->op == B_TAKE)
-		w->op[who].len = w->s.n > 0 ? w->s.v[0].len : 0;
+	if (takes(r->op))
+		w->op[who].len = at < w->s.n ? w->s.v[at].len : 0;
 	if (r->op == B_PUT && !pl_model_full(&w->s, r->len))
 		did = try_result(w, who, PL_RESULT_OK, 0, r->token, r->aux);
 	else if (r->op == B_PUT && !w->blocking[who])
 		did = try_result(w, who, PL_RESULT_FAIL, chance(w->d, 50) ? EAGAIN : ETIMEDOUT,
 			r->token, r->aux);
-	else if (r->op == B_TAKE && w->s.n > 0)
-		did = try_result(w, who, PL_RESULT_OK, 0, w->s.v[0].value, w->s.v[0].tag);
-	else if (r->op == B_TAKE && !w->blocking[who])
+	else if (takes(r->op) && at < w->s.n)
+		did = try_result(w, who, PL_RESULT_OK, 0, w->s.v[at].value, w->s.v[at].tag);
+	else if (takes(r->op) && !w->blocking[who])
 		did = try_result(
 			w, who, PL_RESULT_FAIL, chance(w->d, 50) ? EAGAIN : ETIMEDOUT, 0, 0);
 	else if (r->op == B_ACQUIRE && w->s.lost)
@@ -112,8 +132,8 @@ static void end(struct world *w, int who)
 	r->t_return = B_BASE + w->t;
 	r->state = o->result == PL_RESULT_OK ? PL_OK : PL_FAIL;
 	r->err = o->result == PL_RESULT_OK ? 0 : o->err;
-	r->ret = r->state == PL_FAIL ? -1 : r->op == B_TAKE ? (int64_t)o->len : 0;
-	if (r->op == B_TAKE)
+	r->ret = r->state == PL_FAIL ? -1 : takes(r->op) ? (int64_t)o->len : 0;
+	if (takes(r->op))
 		r->token = o->value, r->aux = o->tag;
 	if (r->op == B_ACQUIRE) {
 		r->aux = o->value;
@@ -320,10 +340,24 @@ static void spoil_capacity(struct round *b, struct dice *d)
 		b->head[i].capacity += (uint64_t)by;
 }
 
+/* It wanted something else, which the result then contradicts, or not. */
+static void spoil_form(struct round *b, struct dice *d)
+{
+	struct pl_rec *r = pick(b, d, chance(d, 30) ? B_EXCEPT : B_TAKE, 0);
+
+	if (r)
+		r->sum = (uint32_t)roll(d, r->op == B_TAKE ? -3 : 1, 3);
+}
+
 void world_spoil(struct round *b, struct dice *d)
 {
 	for (int n = roll(d, 1, 2); n > 0; n--) {
 		int how = roll(d, 0, 9);
+
+		if (selective(b) && chance(d, 20)) {
+			spoil_form(b, d);
+			continue;
+		}
 
 		if (b->head[0].capacity > 0 && chance(d, 30))
 			spoil_capacity(b, d);

@@ -272,6 +272,18 @@ def test_a_plan_beyond_the_model_is_not_judged(driver, name, variant, actors):
     held(d, d.run(on="p", rounds=2), 2)
 
 
+def test_takes_that_select_are_judged_where_the_model_knows_of_it(driver):
+    """Plain ones beside those of one type, of any other, and of the lowest; elsewhere they are made for another variant."""
+    for variant, judged in ("selected", 3), ("fifo", 0):
+        d = driver("sysvmsg", 4)
+        d.close("o")
+        d.open("p", variant=variant)
+        r = d.run(on="p", rounds=3, ops=200, plan={"actors": [
+            {"ids": [0, 1], "do": ["msgsnd"]}, {"ids": [2], "do": ["msgrcv", "msgrcv_nowait"], "select": [-3, 0]},
+            {"ids": [3], "do": ["msgrcv_type", "msgrcv_except"]}]})
+        assert (r["judged"], r["violated"]) == (judged, 0), r
+
+
 @pytest.mark.parametrize("name,variant,do,put,take", [
     ("eventfd", "counter", {"do": ["write_bytes"], "len": 8, "ops": 5}, "write", "read"),
     ("lock", "record", {"do": ["dup"]}, "lock", "lock"),

@@ -47,6 +47,8 @@ static const struct shape shapes[] = {
 	{ PL_MODEL_DATAGRAM, PL_TAKE, "dequeue", TOKEN, false },
 	{ PL_MODEL_PRIORITY, PL_PUT, "enqueue", TAGGED, true },
 	{ PL_MODEL_PRIORITY, PL_TAKE, "dequeue", TAGGED, false },
+	{ PL_MODEL_SELECT, PL_PUT, "enqueue", TAGGED, true },
+	{ PL_MODEL_SELECT, PL_TAKE, "dequeue", TAGGED, false },
 	{ PL_MODEL_LOCK, PL_ACQUIRE, "acquire", NOTHING, true },
 	{ PL_MODEL_LOCK, PL_RELEASE, "release", NOTHING, true },
 	{ PL_MODEL_STREAM, PL_PUT, "write", TOKEN, true },
