@@ -320,6 +320,37 @@ static long op_recvfrom(struct pl_obj *o, const struct pl_args *a, struct pl_res
 	return n;
 }
 
+enum { BATCH = 64 };
+
+/* `n` messages in one call: as many bytes in each as its number says, from 1. */
+static long batch(const struct pl_args *a, struct pl_result *r, bool sends)
+{
+	static char room[BATCH][BATCH];
+	struct mmsghdr m[BATCH] = { 0 };
+	struct iovec io[BATCH];
+	long n = a->v[0];
+
+	for (long i = 0; i < n; i++) {
+		io[i] = (struct iovec){ room[i], sends ? (size_t)i + 1 : sizeof room[i] };
+		m[i].msg_hdr.msg_iov = &io[i], m[i].msg_hdr.msg_iovlen = 1;
+	}
+	n = sends ? sendmmsg(a->fd, m, (unsigned)n, (int)a->v[1])
+		  : recvmmsg(a->fd, m, (unsigned)n, (int)a->v[1], NULL);
+	for (long i = 0; i < n; i++)
+		r->out[0] += m[i].msg_len;
+	return n;
+}
+
+static long op_sendmmsg(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return batch(a, r, true);
+}
+
+static long op_recvmmsg(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return batch(a, r, false);
+}
+
 /* Waits a little, so that a round in which datagrams got lost has an end. */
 static long op_tryrecvfrom(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
@@ -441,6 +472,8 @@ static const struct pl_op ops[] = {
 	{ "tryrecvfrom", op_tryrecvfrom, PL_TAKE, PL_DRAIN,
 		{ SIZE_TAKE, FLAGS, { "ms", 0, 60000, 1, 1 } }, { "port" }, .weight = 1,
 		.only = UDP },
+	{ "sendmmsg", op_sendmmsg, PL_NONE, PL_BLOCKS, { { "n", 1, BATCH }, FLAGS }, { "bytes" } },
+	{ "recvmmsg", op_recvmmsg, PL_NONE, PL_BLOCKS, { { "n", 1, BATCH }, FLAGS }, { "bytes" } },
 	{ "fionread", op_fionread, PL_OBSERVE, PL_LEVEL, .out = { "bytes" } },
 	{ "outq", op_outq, PL_OBSERVE, 0, .out = { "bytes" } },
 	{ "getsockopt", op_getsockopt, PL_OBSERVE, 0, { LEVEL_AND_NAME }, { "value" } },

@@ -99,11 +99,14 @@ static long op_notify(struct pl_obj *o, const struct pl_args *a, struct pl_resul
 	return mq_notify(a->fd, a->v[0] == 2 ? NULL : &ev);
 }
 
+/* `odd`: a name with something wrong about it. */
 static long op_open(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
+	static const char *const odd[] = { NULL, "/plumb.a/b", "/" };
 	struct mq_attr want = { .mq_maxmsg = (long)a->v[1], .mq_msgsize = (long)a->v[2] };
 
-	return mq_open(o->name, (int)a->v[0], 0600, a->v[1] || a->v[2] ? &want : NULL);
+	return mq_open(a->v[3] ? odd[a->v[3]] : o->name, (int)a->v[0], 0600,
+		a->v[1] || a->v[2] ? &want : NULL);
 }
 
 static long op_unlink(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
@@ -162,7 +165,7 @@ static const struct pl_op ops[] = {
 	{ "notify", op_notify, PL_NONE, 0, { { "how", 0, 3 }, { "value", INT32_MIN, INT32_MAX } } },
 	{ "open", op_open, PL_NONE, PL_NEWFD | PL_NEUTRAL,
 		{ { "flags", 0, INT32_MAX, .def = O_RDWR }, { "maxmsg", 0, 1 << 20 },
-			{ "msgsize", 0, 1 << 24 } } },
+			{ "msgsize", 0, 1 << 24 }, { "odd", 0, 2 } } },
 	{ "unlink", op_unlink, PL_NONE, 0 },
 	{ 0 },
 };

@@ -144,6 +144,30 @@ static long op_pending(struct pl_obj *o, const struct pl_args *a, struct pl_resu
 	return 0;
 }
 
+/* A child, right after fork: does it find anything pending, and is the same blocked as in its
+ * parent? */
+static long op_fork(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	sigset_t before, after, pending;
+	int status = 0, n;
+	pid_t pid;
+
+	if (sigprocmask(SIG_BLOCK, NULL, &before) < 0 || (pid = fork()) < 0)
+		return -1;
+	if (pid == 0) {
+		(void)sigpending(&pending);
+		(void)sigprocmask(SIG_BLOCK, NULL, &after);
+		for (n = 1; n < NSIG; n++)
+			status |= (sigismember(&pending, n) == 1) |
+				  (sigismember(&before, n) != sigismember(&after, n)) << 1;
+		_exit(status);
+	}
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	r->out[0] = WEXITSTATUS(status) & 1, r->out[1] = !(WEXITSTATUS(status) & 2);
+	return 0;
+}
+
 /* The foreground of a new terminal: says that it is there, then waits for what is typed. */
 static _Noreturn void at_terminal(const char *path, int signals)
 {
@@ -235,6 +259,7 @@ static const struct pl_op ops[] = {
 	{ "mask", op_mask, PL_NONE, 0, { { "signo", 0, 2 * RAW }, { "block", 0, 1, .def = 1 } } },
 	{ "ctrl_c", op_ctrl_c, PL_NONE, 0, { { "signals", 0, 1, .def = 1 } },
 		{ "signal", "read" } },
+	{ "fork", op_fork, PL_NONE, PL_NEUTRAL, .out = { "pending", "mask" } },
 	{ "pending", op_pending, PL_OBSERVE, 0, .out = { "set" } },
 	{ 0 },
 };

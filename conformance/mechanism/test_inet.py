@@ -8,13 +8,14 @@ import time
 
 import pytest
 
-from suite.outcome import Unknown
+from suite.outcome import NotHere, Unknown
 from suite.subject import O_NONBLOCK, POLLHUP, POLLIN, POLLOUT, SIZE, fails, gives, said
-from suite.transfer import fill, kill_through_rounds
+from suite.transfer import fill, interrupted, kill_through_rounds
 from test_unix import A, B, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, SHUT_WR, pair, same, sigpipes
 
 clause = pytest.mark.clause
 SOL_SOCKET, SO_REUSEADDR, SO_ERROR = 1, 2, 4
+SO_REUSEPORT = 15
 MSG_OOB, POLLRDHUP, SHUT_RDWR = 1, 0x2000, 2
 
 
@@ -397,3 +398,70 @@ def test_too_long_a_datagram(d):
     fails(d.call(b, "send", B, size=66000), "EMSGSIZE", "send of 66000 bytes")
     sent = d.do(b, "send", B, size=SIZE)
     same(d.call(a, "recv", A), sent, "recv after a send that failed")
+
+
+@clause("TCP-06")
+def test_an_interrupted_connect_goes_on(d):
+    """To a listener that has no room: the interrupted connection is made when it has."""
+    d.open()
+    server, client = d.actors(2)
+    port = listening(d, server, backlog=0)
+    for i in range(2):
+        d.do(client, "socket", as_=f"c{i}")
+    d.do(client, "connect", "c0", port=port)
+    p = d.start(client, "connect", "c1", port=port)
+    if not d.wait_blocked(client):
+        raise NotHere("a connect to a listener without room does not wait")
+    fails(interrupted(d, client, p), "EINTR", "a connect that a signal interrupts")
+    d.do(client, "nonblock", "c1")
+    fails(d.call(client, "connect", "c1", port=port), "EALREADY", "another connect, the interrupted one going on,")
+    d.do(server, "accept", "l", as_="s0")
+    if not d.do(client, "poll", "c1", events=POLLOUT, timeout_ms=50_000).ret:
+        raise Unknown("the interrupted connection was not made in 50 s: its next attempt may be later")
+    assert option(d, client, "getsockopt", "c1", SO_ERROR).out["value"] == 0, "the interrupted connection has failed"
+    again = [d.call(client, "connect", "c1", port=port) for _ in range(2)]
+    assert again[0].errno in (None, "EISCONN"), f"connect, when the connection was made, gave {said(again[0])}"
+    fails(again[1], "EISCONN", "connect once more")
+    d.do(server, "accept", "l", as_="s1")
+    sent = d.do(client, "send", "c1", size=100)
+    same(recv_all(d, server, "s1", 100), sent, "recv over the connection that was interrupted")
+
+
+@clause("UDP-06")
+def test_a_shared_port_gives_each_datagram_to_one(d):
+    """Four sockets of one port, sixteen senders with ports of their own: what came, came once, and not to one alone."""
+    d.open()
+    server, client = d.actors(2)
+    port = 0
+    for i in range(4):
+        d.do(server, "socket", as_=f"s{i}")
+        option(d, server, "setsockopt", f"s{i}", SO_REUSEPORT, value=1)
+        d.do(server, "bind", f"s{i}", port=port)
+        port = port or port_of(d, server, "s0")
+    sent = []
+    for _ in range(16):
+        d.do(client, "socket", as_="c")
+        sent += [d.do(client, "sendto", "c", size=SIZE, port=port).sum for _ in range(2)]
+        d.close("c")
+    got = [[], [], [], []]
+    for i, mine in enumerate(got):
+        while (r := d.call(server, "recvfrom", f"s{i}", flags=MSG_DONTWAIT)).errno is None:
+            mine.append(r.sum)
+    came = sum(got, [])
+    assert len(set(came)) == len(came) and set(came) <= set(sent), "a datagram came twice, or one that nobody sent"
+    d.note(f"of {len(sent)} datagrams the four sockets got {[len(g) for g in got]}")
+
+
+@clause("UDP-07")
+def test_many_messages_in_one_call(d):
+    """The number told is the number moved; each has its own length."""
+    (a,), (b,) = pair(d)
+    for n in (1, 5, 33):
+        gives(d.call(b, "sendmmsg", B, n=n), n, f"sendmmsg of {n} messages")
+        came = size = 0
+        while came < n:
+            if not d.do(a, "poll", A, events=POLLIN, timeout_ms=20_000).ret:
+                raise Unknown(f"{n - came} of {n} datagrams have not come: they may be lost")
+            r = d.do(a, "recvmmsg", A, n=64, flags=MSG_DONTWAIT)
+            came, size = came + r.ret, size + r.out["bytes"]
+        assert (came, size) == (n, n * (n + 1) // 2), f"{n} messages were sent, and {came} of {size} bytes in all came"

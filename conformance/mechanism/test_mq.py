@@ -228,3 +228,14 @@ def test_inherited_descriptors_share_o_nonblock(d):
     assert d.do(a, "getattr", "own").out["flags"] == 0, "O_NONBLOCK is seen through another mq_open's descriptor"
     d.do(b, "setattr", flags=0)
     d.must_wait(a, "receive", lambda: send(d, b), size=64, what="receive after O_NONBLOCK is off")
+
+
+@clause("PMQ-40")
+def test_exec_closes_the_descriptors(d):
+    """Closed, they free what was registered through them."""
+    watcher, other = queue(d, 2)
+    d.do(watcher, "notify", how=SIGNAL)
+    fails(d.call(other, "notify", how=SIGNAL), "EBUSY", "registration by another before the exec")
+    d.fault("exec", watcher)
+    d.do(watcher, "getattr")  # the new program answers: it has opened the queue anew
+    gives(d.call(other, "notify", how=SIGNAL), 0, "registration by another after the exec")

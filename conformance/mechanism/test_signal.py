@@ -3,9 +3,13 @@
 
 Source: signal(7), sigqueue(3), sigwaitinfo(2), signalfd(2), and the clauses named at each test.
 """
+import resource
+import time
+
 import pytest
 
-from suite.subject import OBJECT, fails, said
+from suite.outcome import Unknown
+from suite.subject import LIVE_S, OBJECT, fails, said
 from suite.transfer import interrupted, kill_through_rounds
 
 clause = pytest.mark.clause
@@ -149,3 +153,35 @@ def test_signalfd_polls_as_it_reads(d):
             assert ready == [0 if r.errno else 1] * 3, f"poll, select and epoll say {ready}, read gives {said(r)}"
             if r.errno:
                 break
+
+
+@clause("RTS-04")
+def test_a_full_queue_refuses_and_keeps_what_it_has(d):
+    """The limit counts what is pending for all of a user's processes: others may use some of it, never add to it."""
+    most = 50
+    d.open()
+    sender, receiver = d.actors(2)
+    d.do(receiver, "rlimit", what=resource.RLIMIT_SIGPENDING, n=most)
+    for _ in range(3):
+        sent = []
+        while (r := d.call(sender, "sigqueue", to=receiver, signo=1)).errno is None:
+            sent.append(r.token)
+            assert len(sent) <= most, f"more than {most} signals are queued, which is RLIMIT_SIGPENDING"
+        fails(r, "EAGAIN", "sigqueue beyond RLIMIT_SIGPENDING")
+        got = [r.token for r in all_pending(d, receiver)]
+        assert got == sent, f"{len(sent)} signals were queued, one was refused, and {len(got)} came"
+    end = time.monotonic() + LIVE_S
+    while d.call(sender, "sigqueue", to=receiver, signo=1).errno:
+        if time.monotonic() > end:
+            raise Unknown(f"nothing can be queued, as when others have {most} signals pending")
+
+
+@clause("SIG-10")
+def test_a_child_has_nothing_pending(d):
+    d.open()
+    sender, receiver = d.actors(2)
+    d.do(sender, "kill", to=receiver, signo=1)
+    child = d.do(receiver, "fork").out
+    assert child["pending"] == 0, "a forked child has its parent's pending signals"
+    assert child["mask"] == 1, "a forked child does not block what its parent blocks"
+    assert len(all_pending(d, receiver)) == 1, "the parent's pending signal is gone after a fork"

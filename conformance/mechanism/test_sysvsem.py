@@ -295,3 +295,30 @@ def test_one_holder(d):
         fails(d.call(a, "trylock"), "EAGAIN", "taking the token that another holds")
     gives(d.call(actors[0], "unlock"), 0, "giving it back")
     d.judged(d.run(on="o", rounds=8, ops=600))
+
+
+@clause("SVSEM-21")
+def test_a_ring_of_waiters_is_not_told(d):
+    """Each has what the other waits for; the death of one, with SEM_UNDO, lets the other go on."""
+    d.open(nsems=2, value=1)
+    a, b = d.actors(2)
+    for actor, mine in ((a, 0), (b, 1)):
+        d.do(actor, "semop", num=mine, add=-1, flags=SEM_UNDO)
+    p, q = waits(d, a, num=1, add=-1), waits(d, b, num=0, add=-1)
+    d.note("both sleep" if not p.done() and not q.done() else "one of them was told")
+    d.kill_actor(b)
+    gives(d.finish(p, "a wait for what the dead had"), 0, "semop")
+
+
+@clause("SVSEM-19")
+def test_who_waits_longest(d):
+    """Six begin to wait one after the other; tokens come one at a time."""
+    d.open()
+    giver, *takers = d.actors(7)
+    pending, order = {a: waits(d, a, "wait", n=1) for a in takers}, []
+    while pending:
+        d.do(giver, "post", n=1)
+        for a in d.first_of(pending, "of those that wait for one token, with one there, one"):
+            order.append(takers.index(a))
+            del pending[a]
+    d.note(f"those that began to wait as 0 to 5 went on as {order}")
