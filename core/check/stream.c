@@ -80,6 +80,7 @@ static void write_begin(struct pl_stream *s, const struct pl_event *e)
 		.pending = r->state == PL_INVOKED };
 	f = &s->f[q->n];
 	*f = (struct pl_flow){ .total = r->len, .epoch = s->epoch };
+	f->head = r->state == PL_OK ? (uint32_t)r->ret : r->len;
 	f->atomic = !(s->c->head->caps & PL_PIECEMEAL) && r->len <= PL_PIPE_BUF &&
 		    (r->state == PL_INVOKED || r->ret == (int64_t)r->len);
 	*(r->state == PL_OK ? &f->acc : &f->maybe) = r->state == PL_OK ? (uint32_t)r->ret : r->len;

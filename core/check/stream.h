@@ -10,14 +10,16 @@
 enum { PL_STREAM_RUN = 256, PL_STREAM_READERS = 256 };
 
 /* Where a large write is cut inside a mark, the next bytes are another's, and one in 256 happens to
- * go on like the mark: it is counted for the wrong payload until the right one turns up. So many
- * bytes of that are allowed. */
+ * go on like the mark: it is counted for the wrong payload until the right one turns up. Where a
+ * write took a few bytes only, those of another one may be the same: numbers of different actors
+ * begin alike. So many bytes of that are allowed. */
 enum { PL_STREAM_CHANCE = 8 };
 
 /* How far a payload has got. Beside its pl_value, under the same index. */
 struct pl_flow {
 	uint32_t total, acc; /* its length; bytes accepted by writes begun so far */
 	uint32_t maybe;	     /* more that a write without an end may have put */
+	uint32_t head;	     /* bytes of its first write */
 	uint32_t next;	     /* bytes seen; with overlapping reads only their number */
 	uint32_t out;	     /* rank at which the read of its last byte began */
 	uint32_t epoch : 31; /* holes before it was last seen; overlapping reads: reader + 1 */

@@ -79,6 +79,10 @@ void pl_stream_first_byte(struct pl_stream *s, int t)
 	struct pl_value *v = &s->q.v[t];
 	bool is;
 
+	if (pl_stream_interruptible(s, &s->f[t]) && s->f[t].head <= pl_stream_by_chance(s)) {
+		pl_stream_loosen(s, 0); /* these may be another's that look the same */
+		return;
+	}
 	v->d_inv = s->since > v->e_inv ? s->since : v->e_inv;
 	v->d_ret = s->rank;
 	v->take = s->ref;

@@ -241,6 +241,31 @@ RULE(ORDER)
 	}
 }
 
+/* The first write of 1 took one byte, and its place was before 2. What comes before the rest of 1 looks the same, and is
+ * the first byte of 3. Of a first write of 50 bytes the same reading is a contradiction. */
+RULE(a_first_byte_of_somebody_else)
+{
+	for (int64_t first = 1; first <= 50; first += 49) {
+		struct round *b = b_new(PL_MODEL_STREAM, 4);
+		struct pl_rec *rest;
+
+		write_at(b, 0, 1, 0, 10);
+		b->rec[0][0].ret = first;
+		write_at(b, 1, 2, 20, 30);
+		write_at(b, 2, 3, 32, 35);
+		b->rec[2][0].ret = 1;
+		write_at(b, 0, 1, 36, 39);
+		rest = &b->rec[0][1];
+		rest->aux = (uint64_t)first, rest->ret = 100 - first,
+		rest->len = (uint32_t)rest->ret;
+		read_at(b, 3, 40, 50, 201);
+		piece(b, 3, 1, 0, 1);
+		piece(b, 3, 2, 0, 100);
+		piece(b, 3, 1, 0, 100);
+		(first == 1 ? green : red)(b, "ORDER");
+	}
+}
+
 RULE(LOST)
 {
 	for (int killed = 0; killed < 2; killed++) {
