@@ -195,12 +195,13 @@ class Score:
             out.append([name, words["killed"], tried, words["not here"], *figures])
         return out
 
-    def sentence(self, seconds: float) -> str:
+    def sentence(self, seconds: float, finished: bool = True) -> str:
         w, done = self.words, sum(t.operations for ts in self.benign.values() for t in ts)
-        wrong = [f"{w[k]} {k}" for k in ("missed", "wrong clause", "broken", "interrupted", "not here") if w[k]]
+        wrong = [f"{w[k]} {k}" for k in ("missed", "wrong clause", "broken", "not here") if w[k]]
         alarms = plural(w["alarm"], "false alarm") if w["alarm"] else "no false alarm"
+        killed = f"{w['killed']} of {plural(self.tried, 'mutant')} killed"
         return (
-            f"selftest: {w['killed']} of {plural(self.tried, 'mutant')} killed{''.join(f', {x}' for x in wrong)}; "
+            f"selftest: {'' if finished else 'interrupted; '}{killed}{''.join(f', {x}' for x in wrong)}; "
             f"{plural(len(self.benign), 'harmless run')} of {done:,} operations, {alarms} ({seconds:.0f} s)"
         )
 
@@ -224,7 +225,8 @@ def command(out: Out, places: Places, a: Any) -> int:
         finished = bench.run(subjects)
         score = Score(bench.done, lab)
         code = score.exit(finished)
-        told = _told(folder, bench, score, book, code, time.monotonic() - begun)
+        sentence = score.sentence(time.monotonic() - begun, finished)
+        told = _told(folder, bench, score, book, code, sentence)
         folder.write_json("selftest.json", told)
         _show(out, folder, score, told, a)
         return code
@@ -233,7 +235,7 @@ def command(out: Out, places: Places, a: Any) -> int:
         folder.close()
 
 
-def _told(folder: RunFolder, bench: Bench, score: Score, book: Book, code: int, seconds: float) -> dict[str, Any]:
+def _told(folder: RunFolder, bench: Bench, score: Score, book: Book, code: int, sentence: str) -> dict[str, Any]:
     def told(s: Subject, trials: list[Trial]) -> dict[str, Any]:
         about = {"name": s.name, "number": s.number or None, "what": s.what, "outcome": word(trials)}
         return about | {"mechanism": mechanism(s, bench.lab), "trials": [vars(t) for t in trials]}
@@ -242,8 +244,7 @@ def _told(folder: RunFolder, bench: Bench, score: Score, book: Book, code: int, 
         "schema": SCHEMA,
         "run": folder.run,
         "exit": code,
-        "seconds": round(seconds, 2),
-        "sentence": score.sentence(seconds),
+        "sentence": sentence,
         "counts": dict(score.words),
         "tried": score.tried,
         "by_mechanism": [dict(zip(("mechanism", "killed", "tried", "not_here"), row)) for row in score.rows()],

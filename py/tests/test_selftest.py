@@ -65,6 +65,7 @@ def test_the_score_by_mechanism():
     s = score("killed", "missed", "not here")
     assert s.rows() == [["mq", 1, 2, 1, "10", "10"]]
     assert "1 of 2 mutants killed, 1 missed, 1 not here; 1 harmless run" in s.sentence(1)
+    assert s.sentence(1, finished=False).startswith("selftest: interrupted; 1 of 2")
 
 
 def test_what_does_not_hold_without_it_convicts_nobody():
@@ -140,7 +141,7 @@ def test_ctrl_c_stops_and_still_tells(start):
         assert p.poll() is None, p.communicate()
     os.kill(p.pid, signal.SIGINT)
     code, said, errors = ended(p)
-    assert code == 130 and "interrupted" in said, said + errors
+    assert code == 130 and "selftest: interrupted; " in said, said + errors
     assert not any(stderrs.glob("*/selftest/*/lock")), "an engine has not ended in order"
 
 
