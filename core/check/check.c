@@ -105,7 +105,10 @@ static void check_crashes(struct pl_case *c)
 	}
 }
 
-static void judge(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, bool exact,
+/* Who judges: the model's rules; a search has the last word on what they find, or the only one. */
+enum judge { RULES, RULES_AND_SEARCH, SEARCH };
+
+static void judge(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, enum judge by,
 	struct pl_verdict *ret)
 {
 	struct pl_case c = { .v = ret, .clock_error = clock_error_ns };
@@ -118,13 +121,13 @@ static void judge(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, 
 			c.clock_error = c.control->head->clock_error;
 		if (unjudged)
 			pl_check_none(&c);
-		else if (exact)
+		else if (by == SEARCH)
 			pl_check_jit(&c);
 		else if (c.head->model < sizeof checkers / sizeof *checkers)
 			checkers[c.head->model](&c);
 		else
 			pl_unknown(&c, "MODEL", "the history's model is not known here");
-		if (!exact && !c.broken && !c.nomem)
+		if (by == RULES_AND_SEARCH && !c.broken && !c.nomem)
 			pl_second_opinion(&c);
 		if (c.control->head->flags & PL_HIST_BEYOND)
 			pl_unknown(&c, "PLAN",
@@ -151,13 +154,19 @@ static void judge(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, 
 
 void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, struct pl_verdict *ret)
 {
-	judge(logs, nlogs, clock_error_ns, false, ret);
+	judge(logs, nlogs, clock_error_ns, RULES_AND_SEARCH, ret);
 }
 
 void pl_check_exact(
 	const struct pl_log *logs, int nlogs, int64_t clock_error_ns, struct pl_verdict *ret)
 {
-	judge(logs, nlogs, clock_error_ns, true, ret);
+	judge(logs, nlogs, clock_error_ns, SEARCH, ret);
+}
+
+void pl_check_rules(
+	const struct pl_log *logs, int nlogs, int64_t clock_error_ns, struct pl_verdict *ret)
+{
+	judge(logs, nlogs, clock_error_ns, RULES, ret);
 }
 
 int pl_lat_bucket(int64_t ns)

@@ -70,6 +70,10 @@ void pl_check(const struct pl_log *logs, int nlogs, int64_t clock_error_ns,
 void pl_check_exact(const struct pl_log *logs, int nlogs, int64_t clock_error_ns,
 	struct pl_verdict *ret_verdict);
 
+/* The same by the model's rules alone, without a second opinion on what they find: for many parts of one round. */
+void pl_check_rules(const struct pl_log *logs, int nlogs, int64_t clock_error_ns,
+	struct pl_verdict *ret_verdict);
+
 /* Bucket of a latency and the lower edge of a bucket, in ns: two buckets an octave. */
 int pl_lat_bucket(int64_t ns);
 int64_t pl_lat_edge(int bucket);

@@ -246,8 +246,10 @@ static int64_t slack_of(struct pl_count_round *t)
 		slack = judge(t) ? INT64_MAX : 0;
 		for (later = t->c->clock_error; slack != INT64_MAX && later < (int64_t)1 << 40;
 			later = later * 8 + 7) {
-			reorder(t, of, s, n, later);
-			if (!judge(t))
+			if (later > 0) /* as the stamps are it was judged before, and better: an
+					  actor's own operations are in order */
+				reorder(t, of, s, n, later);
+			if (later > 0 && !judge(t))
 				break;
 			slack = later + 1;
 		}

@@ -6,6 +6,7 @@
  */
 #include "check_dice.h"
 #include "check_oracle.h"
+#include "check_parts.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -227,6 +228,8 @@ static void judge(enum pl_model model, uint64_t seed)
 				(unsigned long long)d.key);
 		}
 		b_assert_search(b, allowed, d.key);
+		if (allowed)
+			b_assert_parts(b, d.key);
 		bad += !allowed, caught += wrong, tied += !allowed && !wrong;
 		free(b);
 	}

@@ -6,6 +6,7 @@
  */
 #include "check_dice.h"
 #include "check_oracle.h"
+#include "check_parts.h"
 #include "check_rules.h"
 
 #include <stdio.h>
@@ -242,6 +243,8 @@ static void judge(uint64_t seed)
 				(unsigned long long)d.key);
 		}
 		b_assert_search(b, allowed, d.key);
+		if (allowed)
+			b_assert_parts(b, d.key);
 		bad += !allowed, caught += wrong, tied += !allowed && !wrong;
 		free(b);
 	}

@@ -7,6 +7,7 @@
  */
 #include "check_dice.h"
 #include "check_oracle.h"
+#include "check_parts.h"
 #include "check_world.h"
 
 #include "check/segments.h"
@@ -64,6 +65,8 @@ static void compare(struct score *s, struct round *b, bool drained, bool spoilt,
 		cr_assert_fail("not held, key 0x%llx, oracle %d", (unsigned long long)key, allowed);
 	}
 	b_assert_search(b, allowed, key);
+	if (allowed)
+		b_assert_parts(b, key);
 	s->good += allowed;
 	s->bad += !allowed;
 	s->unsure += o == PL_UNKNOWN;

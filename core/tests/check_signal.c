@@ -6,6 +6,7 @@
  */
 #include "check_dice.h"
 #include "check_oracle.h"
+#include "check_parts.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 
@@ -230,6 +231,8 @@ static void judge(uint64_t seed)
 		cr_assert_not(
 			wrong && allowed, "false alarm, key 0x%llx", (unsigned long long)d.key);
 		b_assert_search(b, allowed, d.key);
+		if (allowed)
+			b_assert_parts(b, d.key);
 		bad += !allowed, caught += wrong;
 		free(b);
 	}

@@ -6,6 +6,7 @@
  * put in.
  */
 #include "check_build.h"
+#include "check_parts.h"
 
 #include "hist/rng.h"
 
@@ -42,19 +43,19 @@ struct pipe {
 	} pen[B_ACTORS];
 };
 
-static int roll(struct pipe *p, int lo, int hi)
+static int draw(struct pipe *p, int lo, int hi)
 {
 	return (int)pl_rand_range(p->key, p->n++, lo, hi);
 }
 
-static bool chance(struct pipe *p, int percent)
+static bool maybe(struct pipe *p, int percent)
 {
-	return roll(p, 1, 100) <= percent;
+	return draw(p, 1, 100) <= percent;
 }
 
 static bool spoil(struct pipe *p, enum fault f)
 {
-	if (p->fault != f || p->done || !chance(p, 30))
+	if (p->fault != f || p->done || !maybe(p, 30))
 		return false;
 	p->done = true;
 	return true;
@@ -84,7 +85,7 @@ static void begin_write(struct pipe *p, int who)
 	w->full = false;
 	w->alone = empty(p) ? p->begun + 1 : 0;
 	p->begun++;
-	w->total = p->big && chance(p, 20) ? roll(p, 4097, 9000) : roll(p, 24, 160);
+	w->total = p->big && maybe(p, 20) ? draw(p, 4097, 9000) : draw(p, 24, 160);
 	w->off = 0;
 	w->token = pl_token((unsigned)who, 0, (uint64_t)++p->tokens);
 	pl_payload_fill(w->buf, 7, w->token, 0, (size_t)w->total, (size_t)w->total);
@@ -100,8 +101,7 @@ static void begin_read(struct pipe *p, int who)
 	struct pen *r = &p->pen[who];
 
 	r->rec = b_add(p->b, who, B_TAKE, PL_INVOKED, p->t, 0);
-	r->rec->len =
-		(uint32_t)(chance(p, 30) ? roll(p, 1, 30) : roll(p, 100, p->big ? BUF : 1000));
+	r->rec->len = (uint32_t)(maybe(p, 30) ? draw(p, 1, 30) : draw(p, 100, p->big ? BUF : 1000));
 	r->phase = 1;
 	r->off = -1;
 	r->token = p->len > 0; /* bytes are inside for certain: no write is under way */
@@ -111,7 +111,7 @@ static void begin_read(struct pipe *p, int who)
 
 static void tear(struct pipe *p, struct pen *w)
 {
-	int at = roll(p, 1, w->total - 1);
+	int at = draw(p, 1, w->total - 1);
 	const unsigned char other = 0x5a;
 
 	push(p, w->buf, at);
@@ -124,7 +124,7 @@ static bool finds_no_room(struct pipe *p, struct pen *w, int n)
 {
 	bool tight = p->len > 0 && p->len + n > p->cap;
 
-	if (w->off == 0 && (tight ? chance(p, 30) : w->alone == p->begun && spoil(p, FULL))) {
+	if (w->off == 0 && (tight ? maybe(p, 30) : w->alone == p->begun && spoil(p, FULL))) {
 		w->full = true;
 		w->phase = 2;
 	}
@@ -138,7 +138,7 @@ static void write_effect(struct pipe *p, struct pen *w)
 	if (p->len + n > PIPE - 100)
 		return;
 	if (n > 4096) /* large writes go in piece by piece; others may come between */
-		n = roll(p, 1, n);
+		n = draw(p, 1, n);
 	if (finds_no_room(p, w, n))
 		return;
 	if (n <= 4096 && w->off == 0 && n == w->total && spoil(p, TEAR)) {
@@ -150,8 +150,8 @@ static void write_effect(struct pipe *p, struct pen *w)
 		if (spoil(p, DROP))
 			p->len--;
 		else if (spoil(p, FLIP))
-			p->byte[p->len - 1 - roll(p, 0, n - 1)] ^=
-				(unsigned char)(1 << roll(p, 0, 7));
+			p->byte[p->len - 1 - draw(p, 0, n - 1)] ^=
+				(unsigned char)(1 << draw(p, 0, 7));
 		else if (n >= 24 && spoil(p, DOUBLE))
 			push(p, w->buf + w->off, n);
 	}
@@ -166,7 +166,7 @@ static void read_effect(struct pipe *p, struct pen *r)
 
 	if (n > 0 && r->token && (spoil(p, BLIND) || spoil(p, END)))
 		n = p->fault == BLIND ? 0 : -1;
-	if (n == 0 && !(p->done && p->fault == BLIND) && chance(p, 70))
+	if (n == 0 && !(p->done && p->fault == BLIND) && maybe(p, 70))
 		return; /* waits on */
 	r->off = n;
 	if (n > 0) {
@@ -222,7 +222,7 @@ static void end(struct pipe *p, int who)
 		b_fail(r, EAGAIN);
 	} else if (x->off > 0) {
 		r->ret = x->off;
-		if (x->off <= PL_ATOMIC && chance(p, 50))
+		if (x->off <= PL_ATOMIC && maybe(p, 50))
 			r->token = pl_payload_token(x->buf, (size_t)x->off, 7);
 		if (!r->token) /* one whole payload may be told either way */
 			log_pieces(p, who, x->buf, (size_t)x->off);
@@ -232,20 +232,20 @@ static void end(struct pipe *p, int who)
 static void die(struct pipe *p, int who)
 {
 	b_control(p->b, PL_OP_KILL, (uint64_t)who, p->t, p->t);
-	p->t += roll(p, 0, 3);
+	p->t += draw(p, 0, 3);
 	b_control(p->b, PL_OP_REAP, (uint64_t)who, p->t, p->t);
 	p->pen[who].phase = 3;
 }
 
 static void tick(struct pipe *p)
 {
-	int who = roll(p, 0, p->b->nactors - 1);
+	int who = draw(p, 0, p->b->nactors - 1);
 	struct pen *x = &p->pen[who];
 
-	p->t += roll(p, p->fault != NONE, 3); /* equal stamps would excuse some faults */
+	p->t += draw(p, p->fault != NONE, 3); /* equal stamps would excuse some faults */
 	if (p->b->n[who] > B_RECS - 500)
 		return;
-	if (p->deaths && x->phase > 0 && x->phase < 3 && who > 0 && chance(p, 4))
+	if (p->deaths && x->phase > 0 && x->phase < 3 && who > 0 && maybe(p, 4))
 		die(p, who);
 	else if (x->phase == 0 && who < p->writers && p->left > 0)
 		begin_write(p, who);
@@ -285,7 +285,7 @@ static void drain(struct pipe *p)
 	b_control(p->b, PL_OP_DRAIN, 0, p->t, p->t);
 	while (p->len > 0) { /* actor 0 never dies */
 		begin_read(p, 0);
-		p->pen[0].rec->len = 100 + (uint32_t)roll(p, 0, 4000);
+		p->pen[0].rec->len = 100 + (uint32_t)draw(p, 0, 4000);
 		p->t += 2;
 		do
 			read_effect(p, &p->pen[0]);
@@ -307,9 +307,9 @@ static struct pipe *make(uint64_t key, enum fault fault, int readers, bool death
 	struct pipe *p = calloc(1, sizeof *p);
 
 	*p = (struct pipe){ .key = key, .fault = fault, .t = 1, .deaths = deaths, .big = big };
-	p->writers = roll(p, 1, 3);
-	p->left = roll(p, 10, 40);
-	p->cap = chance(p, 50) ? roll(p, 200, 2000) : PIPE;
+	p->writers = draw(p, 1, 3);
+	p->left = draw(p, 10, 40);
+	p->cap = maybe(p, 50) ? draw(p, 200, 2000) : PIPE;
 	p->b = b_new(PL_MODEL_STREAM, p->writers + readers);
 	for (int i = 0; i < p->b->nactors && !big; i++)
 		p->b->head[i].capacity = (uint64_t)p->cap, p->b->head[i].grain = 1;
@@ -337,6 +337,7 @@ static void no_alarm(uint64_t seed, int readers, bool deaths, bool big)
 			cr_assert_eq(p->b->v.outcome, PL_HELD, "key 0x%llx readers %d: %s %s",
 				(unsigned long long)pl_rand(seed, (uint64_t)i), readers,
 				p->b->v.rule, p->b->v.text);
+			b_assert_parts(p->b, p->key);
 			b_shrink(p->b, p->key, 20);
 			cr_assert_neq(b_check(p->b, 20)->outcome, PL_VIOLATED,
 				"key 0x%llx readers %d, by a late clock: %s %s",

@@ -25,12 +25,21 @@ static void begin(void)
 
 static void end(void)
 {
-	char path[PATH + 32];
+	char path[PATH + 64];
 
 	for (int i = 0; i < 8; i++) {
 		(void)snprintf(path, sizeof path, "%s/%d.hist", dir, i);
 		(void)unlink(path);
 	}
+	for (int i = 0; i < 3; i++) {
+		static const char *const name[] = { "actor-0", "actor-1", "control" };
+
+		(void)snprintf(
+			path, sizeof path, "%s/minimal/inst-0.round-0.%s.hist", dir, name[i]);
+		(void)unlink(path);
+	}
+	(void)snprintf(path, sizeof path, "%s/minimal", dir);
+	(void)rmdir(path);
 	(void)rmdir(dir);
 }
 
@@ -130,6 +139,29 @@ Test(check_tool, verdicts)
 	expect(RUN("--exact", file(0), file(1), file(2)), 1,
 		"actor 1's receive gave: there could be [0#1 0#2]");
 	expect(RUN(file(0), file(1), file(2)), 1, "  actor 1 record 1: receive 0x1000000000001");
+	free(b);
+}
+
+Test(check_tool, stories)
+{
+	struct round *b = round_of(true);
+	char minimal[PATH + 32];
+
+	b_put(b, 0, 3, 22, 28);
+	b_take(b, 1, 3, 40, 50);
+	save(b, 0);
+	(void)snprintf(minimal, sizeof minimal, "%s/minimal", dir);
+	expect(RUN(file(0), file(1), file(2)), 1,
+		"promised: What was sent first is received first.");
+	expect(RUN(file(0), file(1), file(2)), 1, "4 of 6 operations are enough to show it");
+	expect(RUN(file(0), file(1), file(2)), 1, "|-receive 0#2-|-receive 0#1-|");
+	expect(RUN("--json", file(0), file(1), file(2)), 1, "\"timeline\":[\"  actor 0   |-send");
+	expect(RUN("--brief", file(0), file(1), file(2)), 1, "VORD: actor 1");
+	cr_expect_null(strstr(out, "|-"), "a drawing all the same: %s", out);
+	expect(RUN("--minimal", minimal, file(0), file(1), file(2)), 1, "VORD");
+	expect(RUN(minimal), 1, "operations)\n  VORD: actor 1 received 0#1 after actor 1");
+	cr_expect_not_null(strstr(out, "4 operations)"), "not only four: %s", out);
+	expect(RUN("--minimal", file(0), file(0), file(1), file(2)), 3, "Not a directory");
 	free(b);
 }
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * Claim: any bytes at all, read as history files, give a verdict or one line of complaint: no crash, no read outside of
- * them, no finding without a text, and none about a history that is right. libFuzzer finds the bytes; without it
+ * them, no finding without a text, none about a history that is right, and of
+ * what is wrong a story. libFuzzer finds the bytes; without it
  * (CHECK_SMOKE) main() feeds random ones, and those of the files that it is given: one input a line, in hex, as libFuzzer
  * once found them.
  */
 #include "fuzz_history.h"
 
 #include "hist/rng.h"
+#include "witness/story.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +38,13 @@ void fuzz_judge(const struct pl_log *logs, int n, bool right)
 	/* To doubt the clocks makes no new findings. */
 	if (v[1].outcome == PL_VIOLATED && v[0].outcome != PL_VIOLATED)
 		abort();
+	if (v[0].outcome == PL_VIOLATED) {
+		static struct pl_story story;
+
+		pl_story_tell(logs, n, 0, &v[0], &story, NULL);
+		if (story.n > PL_STORY_OPS || strlen(story.drawing) >= PL_STORY_DRAWING)
+			abort();
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -65,7 +65,8 @@ static json_t *stats(const struct pl_verdict *v, const struct stats *s)
 		"doubt", doubt);
 }
 
-bool json_verdict(const struct round *r, const struct pl_verdict *v, const struct stats *s)
+bool json_verdict(const struct round *r, const struct pl_verdict *v, const struct stats *s,
+	const struct pl_story *story)
 {
 	const struct pl_hist_head *h = r->logs[0].head;
 	json_t *o = json_pack("{sssIsIsssssssissssss}", "run", CLEAN(h->run), "instance",
@@ -80,6 +81,12 @@ bool json_verdict(const struct round *r, const struct pl_verdict *v, const struc
 		o, "slack_ns", v->slack_ns >= 0 ? json_integer(v->slack_ns) : json_null());
 	(void)json_object_set_new(o, "confirmed", json_boolean(v->confirmed));
 	(void)json_object_set_new(o, "witness", witness(r, v));
+	if (story) {
+		(void)json_object_set_new(o, "promise", json_string(pl_promise(h->model, v->rule)));
+		(void)json_object_set_new(o, "enough", json_boolean(story->enough));
+		(void)json_object_set_new(o, "shown", pl_story_ops(story, h->t0));
+		(void)json_object_set_new(o, "timeline", pl_story_lines(story));
+	}
 	(void)json_object_set_new(o, "stats", stats(v, s));
 	line = json_dumps(o, JSON_COMPACT);
 	json_decref(o);

@@ -24,28 +24,60 @@ static const char usage[] =
 	"                      machines: judge without comparing their clocks\n"
 	"  --stats             also say what stands behind each verdict\n"
 	"  --json              one JSON object a round: verdict, rule, text, witness, stats\n"
+	"  --brief             of a violated round no drawing of the operations that show it\n"
+	"  --minimal FOLDER    write the fewest operations that show it there, to be judged alone\n"
 	"  --export jsonl|edn  print operations instead, in Jepsen's shape\n"
 	"  --out FOLDER        export each round into a file of its own there\n"
 	"Exit: 0 held, 1 violated, 2 usage, 3 broken input, 5 inconclusive.\n";
+
+/* Of a violated round, if it is wanted: the story; and what is enough of it, into files. */
+static int tell(const struct round *r, const struct options *o, const struct pl_verdict *v,
+	struct pl_story **ret_story)
+{
+	struct pl_part_of part = { 0 };
+	int rc = 0;
+
+	if (v->outcome != PL_VIOLATED || (o->brief && !o->minimal))
+		return 0;
+	*ret_story = malloc(sizeof **ret_story);
+	if (!*ret_story)
+		return -1;
+	pl_story_tell(r->logs, r->n, o->clock_error, v, *ret_story, &part);
+	if (o->minimal && part.logs)
+		rc = story_write(o->minimal, &part);
+	else if (o->minimal)
+		(void)fprintf(stderr, "plumb-check: no smaller part of round %u was found\n",
+			r->logs[0].head->round);
+	pl_part_free(&part);
+	if (o->brief) {
+		free(*ret_story);
+		*ret_story = NULL;
+	}
+	return rc;
+}
 
 static int judge(const struct round *r, const struct options *o)
 {
 	static const int code[] = {
 		[PL_HELD] = HELD, [PL_VIOLATED] = VIOLATED, [PL_UNKNOWN] = INCONCLUSIVE
 	};
+	struct pl_story *story = NULL;
 	struct pl_verdict v;
 	struct stats s;
+	int rc;
 
 	(o->exact ? pl_check_exact : pl_check)(r->logs, r->n, o->clock_error, &v);
 	if ((o->stats || o->json) && stats_of(r, &s) < 0) {
 		(void)fputs("plumb-check: out of memory\n", stderr);
 		return BROKEN;
 	}
+	rc = tell(r, o, &v, &story);
 	if (!o->json)
-		print_verdict(r, &v, o->stats ? &s : NULL);
-	else if (!json_verdict(r, &v, &s))
-		return BROKEN;
-	return code[v.outcome];
+		print_verdict(r, &v, o->stats ? &s : NULL, story);
+	else if (!json_verdict(r, &v, &s, story))
+		rc = -1;
+	free(story);
+	return rc < 0 ? BROKEN : code[v.outcome];
 }
 
 static int worse(int a, int b)
@@ -157,6 +189,8 @@ int main(int argc, char **argv)
 		{ "join", no_argument, NULL, 'j' },
 		{ "json", no_argument, NULL, 'J' },
 		{ "export", required_argument, NULL, 'e' },
+		{ "brief", no_argument, NULL, 'b' },
+		{ "minimal", required_argument, NULL, 'M' },
 		{ "out", required_argument, NULL, 'o' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
@@ -187,6 +221,12 @@ int main(int argc, char **argv)
 			break;
 		case 'e':
 			bad = set_export(&o, optarg);
+			break;
+		case 'b':
+			o.brief = true;
+			break;
+		case 'M':
+			o.minimal = optarg;
 			break;
 		case 'o':
 			o.out = optarg;

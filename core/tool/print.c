@@ -50,7 +50,8 @@ static void print_witness(const struct round *r, const struct pl_witness *w)
 		print_record(l, rec);
 }
 
-void print_verdict(const struct round *r, const struct pl_verdict *v, const struct stats *s)
+void print_verdict(const struct round *r, const struct pl_verdict *v, const struct stats *s,
+	const struct pl_story *story)
 {
 	const struct pl_hist_head *h = r->logs[0].head;
 
@@ -65,6 +66,8 @@ void print_verdict(const struct round *r, const struct pl_verdict *v, const stru
 			v->slack_ns);
 	if (v->confirmed)
 		printf("  a search found no order of all operations either\n");
+	if (story)
+		story_print(r, v, story);
 	for (int i = 0; i < v->nwit; i++)
 		print_witness(r, &v->wit[i]);
 	if (s)

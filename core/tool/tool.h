@@ -6,6 +6,7 @@
 #define PLUMBLINE_TOOL_H
 
 #include "../check/file.h"
+#include "../witness/story.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -17,9 +18,10 @@ enum format { FORMAT_NONE, FORMAT_JSONL, FORMAT_EDN };
 
 struct options {
 	int model; /* -1: what the files say */
-	bool stats, json, join, exact;
+	bool stats, json, join, exact, brief;
 	enum format export;
-	const char *out; /* folder of what is exported; NULL: standard output */
+	const char *out;     /* folder of what is exported; NULL: standard output */
+	const char *minimal; /* folder of what is enough of violated rounds; NULL */
 	int64_t clock_error;
 };
 
@@ -85,13 +87,20 @@ int64_t stats_percentile(const struct pl_verdict *v, int per_mille);
 const char *stats_doubt(const struct pl_verdict *v, const struct stats *s); /* NULL: none */
 void stats_print(const struct pl_verdict *v, const struct stats *s);
 
-/* print.c: a verdict for people. Stats may be NULL. And the record that a witness points at, NULL: there is none. */
+/* print.c: a verdict for people; stats and story may be NULL. And the record that a witness points at; NULL: none. */
 const struct pl_log *print_find(
 	const struct round *r, const struct pl_witness *w, const struct pl_rec **ret_rec);
-void print_verdict(const struct round *r, const struct pl_verdict *v, const struct stats *s);
+void print_verdict(const struct round *r, const struct pl_verdict *v, const struct stats *s,
+	const struct pl_story *story);
 
-/* json.c: the same for machines, one object a line. False: out of memory. */
-bool json_verdict(const struct round *r, const struct pl_verdict *v, const struct stats *s);
+/* json.c: the same for machines, one object a line. Story may be NULL. False: out of memory. */
+bool json_verdict(const struct round *r, const struct pl_verdict *v, const struct stats *s,
+	const struct pl_story *story);
+
+/* story.c: what is enough of a violated round, printed; its histories in a folder: 0, or -1 after a line to standard
+ * error. */
+void story_print(const struct round *r, const struct pl_verdict *v, const struct pl_story *s);
+int story_write(const char *folder, const struct pl_part_of *part);
 
 /* export.c: the operations of a round for other checkers. An exit code. */
 int export_round(const struct round *r, const struct options *o);
