@@ -9,6 +9,7 @@ README.md lists the options and what a result record holds.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 import traceback
@@ -28,6 +29,7 @@ CASE, ENDED, SECONDS, RESULTS = (pytest.StashKey() for _ in range(4))
 HELLOS = {}
 #: Tests that are data: what an argument of this name goes through, with names, for a clause and a variant.
 DATA = {"row": catalogue.rows_of, "wait": waits.waits_of}
+TRANSCRIPT = "transcript"
 
 
 def pytest_addoption(parser):
@@ -117,6 +119,7 @@ def d(request, case, tmp_path):
             raise outcome.NotHere(f"{clause.mechanism}/{variant} has no capability '{cap}'")
     with driver(request, clause, clause.mechanism, variant, tmp_path) as s:
         yield s
+    keep(request, s)
 
 
 @pytest.fixture
@@ -147,7 +150,8 @@ def driver(request, clause, mechanism, variant, tmp_path):
     home = Path(folder) / f"conform.{run}.{inst}" if folder else tmp_path / mechanism
     home.mkdir(parents=True, exist_ok=True)
     s = subject.Subject(clause, variant, mechanism, drivers=drivers_dir(config), target=target_of(config),
-                        run=run, inst=inst, dir=home, seed=zlib.crc32(request.node.nodeid.encode()))
+                        run=run, inst=inst, dir=home, seed=zlib.crc32(request.node.nodeid.encode()),
+                        transcript=home / TRANSCRIPT)
     try:
         yield s
         leaked = s.stop()
@@ -158,6 +162,24 @@ def driver(request, clause, mechanism, variant, tmp_path):
         left += residue.residue(run, s.pid, s.names)
     if left:
         raise RuntimeError("residue: " + "; ".join(left))
+
+
+def keep(request, s):
+    """What was said in a test that ended in a violation, for `plumbline repro`; that of all others goes."""
+    folder, ended = os.environ.get("PLUMBLINE_RUN_DIR"), request.node.stash.get(ENDED, None)
+    if not folder:
+        return
+    if ended and ended.outcome == "violated":
+        about = {"clause": s.clause.id, "variant": s.variant, "test": request.node.nodeid, "machine": machine()}
+        kept = Path(folder) / "transcripts" / f"{s.clause.id}-{s.variant}-{s.run_id}.jsonl"
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_text(f"= {json.dumps(about)}\n{s.transcript.read_text()}")
+    s.transcript.unlink()
+
+
+def machine():
+    u = os.uname()
+    return f"{u.sysname} {u.release} {u.machine}"
 
 
 def run_of(nodeid):

@@ -92,10 +92,20 @@ def _parser() -> argparse.ArgumentParser:
     ).add_argument(
         "--for", dest="for_s", metavar="TIME", type=duration, default=20.0, help="length of the stress (default 20s)"
     )
+    _repro_options(add("repro", "one C file, over the C library alone, that shows what a clause's test has seen"))
     after.parsers(add, as_json)
     _selftest_options(add("selftest", "is what is broken on purpose noticed, and nothing else? the score", as_json))
     _soak_options(add("soak", "stress for hours; after kill -9 it goes on where it was", place, as_json, results))
     return top
+
+
+def _repro_options(p: argparse.ArgumentParser) -> None:
+    p.add_argument("what", metavar="[RUN/]CLAUSE[/VARIANT]", help="as in PMQ-16/mq or latest/PMQ-16; or a mechanism")
+    p.add_argument("--c", action="store_true", help="in C, which is what there is")
+    p.add_argument("-o", metavar="FILE", help="write it there (default: stdout); of a mechanism, a folder")
+    p.add_argument("-k", dest="keyword", metavar="EXPR", default="", help="only tests that match, as for pytest")
+    p.add_argument("--drivers", metavar="DIR", help="where plumb-<name> are (default: this build's)")
+    p.add_argument("--out", metavar="DIR", help="where run folders are (default: plumbline-results)")
 
 
 def _place() -> argparse.ArgumentParser:
@@ -171,6 +181,10 @@ def _dispatch(a: argparse.Namespace, argv: Sequence[str]) -> int:
 
     if a.command == "bundle":
         return _bundle(Out(quiet=False), a)
+    if a.command == "repro":
+        from .repro import command
+
+        return command.command(Out(quiet=False), Places.find(a.drivers), a)
     if a.json not in (None, "-"):
         raise Trouble(f"--json {a.json}: only `-`, stdout, is known")
     out = Out(quiet=a.json is not None)

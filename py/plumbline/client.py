@@ -22,7 +22,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Mapping, Sequence
 
 from . import protocol
 from .agent import LinkError, connect
@@ -44,7 +44,8 @@ class Driver:
     """One driver process, spoken to. `driver`: a name (of `drivers` or $PLUMBLINE_DRIVERS), a path, or an argv list.
 
     `target`: argv prefix, string, list or Target ($PLUMBLINE_TARGET and $PLUMBLINE_AGENT when None). `dir`: where
-    histories and the journal go. `transcript`: a file that gets every line of both directions. Thread-safe.
+    histories and the journal go. `transcript`: a file that gets every line of both directions. `wire`: what is spoken
+    to instead of a process, made from what takes its lines. Thread-safe.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Driver:
         transcript: str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         stderr: str | os.PathLike[str] | None = None,
+        wire: Callable[[Callable[[bytes], None]], Any] | None = None,
     ):
         self.target = Target.here() if target is None else Target.parse(target)
         self._program = _find(driver, drivers)
@@ -71,6 +73,7 @@ class Driver:
         self.run_id = run or f"r{os.urandom(3).hex()}"
         self.hello: dict[str, Any] = {}
         self.caps: list[str] = []
+        self.transcript = transcript
         self._cond = threading.Condition()
         self._pending: dict[int, Pending] = {}
         self._answered: set[int] = set()
@@ -83,7 +86,9 @@ class Driver:
         self._script = open(transcript, "a", buffering=1) if transcript else None
         try:
             errors = Path(stderr) if stderr else None
-            self._wire = connect(self.target, self._program, self._line, self._end, env, errors)
+            self._wire = (
+                wire(self._line) if wire else connect(self.target, self._program, self._line, self._end, env, errors)
+            )
         except LinkError as e:
             raise DriverError("crash", e.strerror) from None
         except WireError as e:

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""`plumbline repro` makes programs that compile without a warning, hold where the test holds, and turn red under the
+mutant that breaks their clause.
+
+A few clauses of each mechanism are tried; `plumbline repro MECH --c -o DIR` makes all that there are.
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parents[1]
+BUILD = Path(os.environ.get("PLUMBLINE_BUILD") or SOURCE / "build")
+SHIM = BUILD / "conformance/mutants/libplumb-mutants.so"
+EXPECTED = tomllib.loads((HERE.parent / "expect" / "linux.toml").read_text())["expect"]
+MUTANTS = tomllib.loads((HERE.parent / "mutants" / "mutants.toml").read_text())["mutant"]
+LINES_MAX = 150
+
+# clauses whose programs are tried here, by mechanism; with a variant, of that one alone
+CHOSEN = {
+    "eventfd": "EVF-01/counter EVF-02/counter",
+    "fifo": "FIFO-04 FIFO-17",
+    "lock": "LCK-11/record LCK-14",
+    "mq": "PMQ-03 PMQ-05 PMQ-09 PMQ-13 PMQ-16 PMQ-28",
+    "mutex": "MTX-03/errorcheck MTX-09/robust MTX-12/robust MTX-34/robust",
+    "pipe": "PIPE-09/stream PIPE-12/stream",
+    "sem": "PSEM-02/unnamed PSEM-08/unnamed PSEM-26/named",
+    "shm": "PSHM-13/posix MAP-02/posix",
+    "sysvmsg": "SVM-03/lowest SVM-05/fifo SVM-09/fifo",
+    "sysvsem": "SVSEM-01/plain SVSEM-13/plain",
+    "sysvshm": "SVSHM-06/plain",
+}
+
+pytestmark = [
+    pytest.mark.skipif(not shutil.which("cc"), reason="no cc"),
+    pytest.mark.skipif(not (BUILD / "drivers/plumb-mq").exists(), reason="not built"),
+    pytest.mark.timeout(600),
+]
+
+
+def clauses(mechanism):
+    return [c.partition("/")[0] for c in CHOSEN[mechanism].split()]
+
+
+def program(path):
+    """Compiled as the head of the file says, and without a warning."""
+    done = subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-O2", "-pthread", "-o", path.with_suffix(""), path, "-lrt"],
+                          capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, f"{path.name}: {done.stderr}"
+    return path.with_suffix("")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The programs of a mechanism, compiled: {clause: [path]}."""
+    cache = {}
+
+    def make(mechanism):
+        if mechanism not in cache:
+            folder = tmp_path_factory.mktemp(mechanism)
+            env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "PLUMB"))}
+            env |= {"PYTHONPATH": os.fspath(SOURCE / "py"), "PLUMBLINE_DRIVERS": os.fspath(BUILD / "drivers")}
+            words = " or ".join(c if "/" in c else f"{c}/" for c in CHOSEN[mechanism].split())
+            done = subprocess.run([sys.executable, "-m", "plumbline", "repro", mechanism, "--c", "-k", words, "-o", folder],
+                                  env=env, capture_output=True, text=True, timeout=600)
+            assert done.returncode == 0, done.stdout + done.stderr
+            cache[mechanism] = {}
+            for path in sorted(folder.glob("*.c")):
+                clause = "-".join(path.stem.split("-")[:2]).upper()
+                cache[mechanism].setdefault(clause, []).append(program(path))
+        return cache[mechanism]
+    return make
+
+
+def run(path, **env):
+    done = subprocess.run([path], env=os.environ | env, capture_output=True, text=True, timeout=120)
+    assert done.returncode in (0, 1, 77), f"{path.name} ended with {done.returncode}: {done.stderr}"
+    return done.returncode, done.stdout.strip()
+
+
+def listed(path):
+    """Is a known deviation of Linux, or of its libc."""
+    clause, variant = "-".join(path.stem.split("-")[:2]).upper(), path.stem.split("-", 2)[2]
+    return any(e["clause"] == clause and e.get("variant", variant) in (variant, "*", [variant]) for e in EXPECTED)
+
+
+@pytest.mark.parametrize("mechanism", CHOSEN)
+def test_it_says_what_the_test_says(mechanism, made):
+    found = made(mechanism)
+    assert set(found) == set(clauses(mechanism)), "each clause has a program"
+    for clause, paths in found.items():
+        for path in paths:
+            code, said = run(path)
+            assert code == 0 or code == 1 and listed(path), f"{path.name}: {said}"
+            assert said.count("\n") == 0, "one line says what was seen"
+            lines = path.with_suffix(".c").read_text().count("\n")
+            assert lines < LINES_MAX or listed(path), f"{path.name} has {lines} lines"
+
+
+RED = [(mechanism, clause, m) for mechanism in CHOSEN for clause in clauses(mechanism)
+       for m in MUTANTS if clause in m.get("conform", {}).get("clauses", ())]
+
+
+@pytest.mark.parametrize("mechanism,clause,mutant", RED, ids=[f"{c}-{m['name']}" for _, c, m in RED])
+def test_a_mutant_turns_it_red(mechanism, clause, mutant, made, tmp_path):
+    """One program of the clause will do: a mutant need not break all of what its tests try."""
+    if not SHIM.exists():
+        pytest.skip("no libplumb-mutants.so")
+    env = {"LD_PRELOAD": SHIM.name, "LD_LIBRARY_PATH": os.fspath(SHIM.parent),
+           "PLUMB_MUTANT": mutant["conform"].get("spec", mutant["name"])}
+    said = [run(path, **env, PLUMB_MUTANT_STATE=os.fspath(tmp_path / path.name)) for path in made(mechanism)[clause]]
+    assert any(code == 1 for code, _ in said), f"{mutant['breaks']}: {said}"
