@@ -19,6 +19,8 @@
 
 #include <string.h>
 
+enum { AHEAD = 8 }; /* values fetched early: a level's lie apart */
+
 struct levels {
 	struct pl_values *q;
 	uint32_t *by_inv, *by_ret, *tmp;
@@ -87,6 +89,8 @@ static void clip(struct levels *l, const uint32_t *index, uint32_t n)
 		struct pl_value *v = &l->q->v[index[i]];
 		uint32_t first, last;
 
+		if (i + AHEAD < n)
+			__builtin_prefetch(&l->q->v[index[i + AHEAD]], 1);
 		if (!pl_value_live(v) || !pl_value_taken(v))
 			continue;
 		first = pl_segments_next(&l->left, v->d_inv);
@@ -106,9 +110,34 @@ static void cover(struct levels *l, const uint32_t *index, uint32_t n)
 	for (uint32_t i = 0; i < n; i++) {
 		const struct pl_value *v = &l->q->v[index[i]];
 
+		if (i + AHEAD < n)
+			__builtin_prefetch(&l->q->v[index[i + AHEAD]]);
 		if ((l->all || pl_value_taken(v)) && v->e_ret < v->d_inv)
 			pl_segments_cover(&l->left, v->e_ret, v->d_inv);
 	}
+}
+
+/* Where the level of index[0] ends: of a sorted list only a few are looked at. */
+static uint32_t level(const struct pl_values *q, const uint32_t *index, uint32_t n)
+{
+	uint32_t low = 0, high = n; /* in the level; beyond it, or the end */
+
+	for (uint32_t by = 1; low + by < n; by *= 2) {
+		if (q->v[index[low + by]].prio != q->v[index[0]].prio) {
+			high = low + by;
+			break;
+		}
+		low += by;
+	}
+	while (high - low > 1) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (q->v[index[mid]].prio == q->v[index[0]].prio)
+			low = mid;
+		else
+			high = mid;
+	}
+	return high;
 }
 
 static void check_levels(struct levels *l)
@@ -117,12 +146,10 @@ static void check_levels(struct levels *l)
 	uint32_t j = 0;
 
 	for (uint32_t i = 0, end, jend; i < q->n && !pl_settled(q->c); i = end, j = jend) {
-		uint32_t prio = q->v[l->by_inv[i]].prio;
-
-		for (end = i; end < q->n && q->v[l->by_inv[end]].prio == prio;)
-			end++;
-		for (jend = j; jend < q->nput && q->v[l->by_ret[jend]].prio == prio;)
-			jend++;
+		end = i + level(q, l->by_inv + i, q->n - i);
+		jend = j;
+		if (j < q->nput && q->v[l->by_ret[j]].prio == q->v[l->by_inv[i]].prio)
+			jend += level(q, l->by_ret + j, q->nput - j);
 		clip(l, l->by_inv + i, end - i);
 		pl_sort_by_ret(q->v, l->by_ret + j, jend - j, l->tmp);
 		pl_order_check(q, l->by_inv + i, end - i, l->by_ret + j, jend - j, l->all);

@@ -22,8 +22,7 @@
  * Updates alone make one chain, and a gap in it would be a value found twice, or never stored.
  */
 #include "internal.h"
-
-#include "../hist/rng.h"
+#include "slots.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,22 +57,18 @@ struct registers {
 	uint32_t before; /* the cluster of the value that is older than the round; PL_NEVER */
 };
 
-/* Sixteen neighbours share a cache line: an actor's tokens are used in the order of their numbers.
- */
 static uint32_t slot_of(const struct registers *q, uint64_t token)
 {
-	uint32_t i = ((uint32_t)(pl_mix(token >> 4) & ~15ULL) | (uint32_t)(token & 15)) & q->mask;
+	uint32_t i = pl_slot_first(token, q->mask);
 
 	while (q->slot[i] != 0 && q->v[q->slot[i] - 1].token != token)
-		i = (i + 1) & q->mask;
+		i = pl_slot_next(i, q->mask);
 	return i;
 }
 
-static struct cluster *cluster_of(struct registers *q, uint64_t token)
+static struct cluster *cluster_at(struct registers *q, uint32_t slot, uint64_t token)
 {
-	uint32_t i = slot_of(q, token);
-
-	if (q->slot[i] == 0) {
+	if (q->slot[slot] == 0) {
 		q->v[q->n] = (struct cluster){ .token = token,
 			.begun = PL_NEVER,
 			.f = PL_NEVER,
@@ -81,9 +76,14 @@ static struct cluster *cluster_of(struct registers *q, uint64_t token)
 			.fref = PL_NEVER,
 			.sref = PL_NEVER,
 			.next = PL_NEVER };
-		q->slot[i] = ++q->n;
+		q->slot[slot] = ++q->n;
 	}
-	return &q->v[q->slot[i] - 1];
+	return &q->v[q->slot[slot] - 1];
+}
+
+static struct cluster *cluster_of(struct registers *q, uint64_t token)
+{
+	return cluster_at(q, slot_of(q, token), token);
 }
 
 /* A value that nobody stored in hexadecimal: its halves may be those of others. */
@@ -147,13 +147,14 @@ static void judge_early(struct registers *q, const struct cluster *v)
 /* NULL: nobody has stored it yet, and there are more such values than a finding needs. */
 static struct cluster *find_value(struct registers *q, uint64_t token)
 {
-	bool new = q->slot[slot_of(q, token)] == 0;
+	uint32_t slot = slot_of(q, token);
+	bool new = q->slot[slot] == 0;
 	struct cluster *v;
 
 	if (new && q->unstored == UNSTORED)
 		return NULL;
 	q->unstored += new;
-	v = cluster_of(q, token);
+	v = cluster_at(q, slot, token);
 	v->found = 1;
 	return v;
 }
@@ -376,7 +377,7 @@ static bool registers_new(struct registers *q, struct pl_case *c)
 
 			stores += role == PL_PUT || role == PL_UPDATE;
 		}
-	while (size < stores + stores / 4)
+	while (size < stores * 2)
 		size *= 2;
 	*q = (struct registers){ .c = c, .mask = (uint32_t)size - 1, .before = PL_NEVER };
 	q->v = malloc(stores * sizeof *q->v);

@@ -9,26 +9,18 @@
  *   VTAG      a payload was received with another priority than it was sent with
  *   VCORRUPT  what was received is no payload, or has not the length that was sent
  */
+#include "slots.h"
 #include "values.h"
-
-#include "../hist/rng.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Sixteen neighbours share a cache line: an actor's tokens are numbered in the order they are used.
- */
-static uint32_t slot_of(const struct pl_values *q, uint64_t token)
-{
-	return ((uint32_t)(pl_mix(token >> 4) & ~15ULL) | (uint32_t)(token & 15)) & q->mask;
-}
-
 uint32_t *pl_values_slot(const struct pl_values *q, uint64_t token)
 {
-	uint32_t i = slot_of(q, token);
+	uint32_t i = pl_slot_first(token, q->mask);
 
 	while (q->slot[i] != 0 && q->v[q->slot[i] - 1].token != token)
-		i = (i + 1) & q->mask;
+		i = pl_slot_next(i, q->mask);
 	return &q->slot[i];
 }
 

@@ -9,6 +9,8 @@
 #include "check_parts.h"
 #include "check_rules.h"
 
+#include "check/slots.h"
+
 #include <stdio.h>
 
 enum { ROUNDS = 10000, BEFORE = 0x77 };
@@ -307,4 +309,17 @@ Test(check_register, random)
 	judge(0x5eed04);
 	judge(seed_of_today());
 	judge_late_clocks(seed_of_today());
+}
+
+/* Or a lookup would go round for ever in a table that is not full. */
+Test(check_register, a_lookup_comes_by_every_slot)
+{
+	for (uint32_t mask = 63; mask < 5000; mask = 2 * mask + 1) {
+		uint32_t first = pl_slot_first(mask, mask), i = first, seen = 0;
+
+		do
+			i = pl_slot_next(i, mask);
+		while (++seen <= mask && i != first);
+		cr_expect_eq(seen, mask + 1, "%u of %u", seen, mask + 1);
+	}
 }
