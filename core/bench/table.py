@@ -31,7 +31,8 @@ REACH_OTHERS, REACH_BYTES, REACH_GROWTH = 5e6, 64, 1.15
 def machine() -> str:
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), platform.machine())
     load = os.getloadavg()[0]
-    return f"{cpu}, {os.cpu_count()} CPUs, Linux {platform.release()}, {date.today()}, load average {load:.1f} beside it"
+    beside = f", others busy beside it (load average {load:.0f})" if load > 1 else ""
+    return f"{cpu}, {os.cpu_count()} CPUs, Linux {platform.release()}, {date.today()}{beside}"
 
 
 def slope(points: list[tuple[float, float]]) -> float:
