@@ -121,8 +121,6 @@ bool pl_jit_goes_first(
 
 	if (!x || !y || (a->op.tag != b->op.tag && j->c->head->model == PL_MODEL_PRIORITY))
 		return false;
-	if (j->cut_off && (x->take == PL_NEVER) != (y->take == PL_NEVER))
-		return false;
 	if (j->config.grain && a->op.len != b->op.len) /* they do not fill as much */
 		return false;
 	return a->end < b->end && x->from <= y->from && x->until <= y->until;

@@ -133,6 +133,44 @@ Test(check_exact, disagree)
 	free(b);
 }
 
+/* Of two values put at once the larger had to go first, though the other one's put and take end first: with it inside
+ * there was no room for what came then. */
+Test(check_exact, larger_goes_first)
+{
+	struct round *b = b_new(PL_MODEL_FIFO, 4);
+
+	for (int i = 0; i <= 4; i++)
+		b->head[i].capacity = 100, b->head[i].grain = 1;
+	b_put(b, 0, 1, 0, 10)->len = 30;
+	b_put(b, 1, 2, 0, 11)->len = 60;
+	b_take(b, 2, 1, 20, 59);
+	b_take(b, 3, 2, 20, 60);
+	b_put(b, 0, 3, 30, 40)->len = 60;
+	b_fail(b_put(b, 0, 4, 45, 50), EAGAIN)->len = 24;
+	b_take(b, 1, 3, 70, 80);
+	expect(b_check_exact(b, 0), PL_HELD, "", false);
+	free(b);
+}
+
+/* Whoever was killed in a take may have had any of the signals that were pending. */
+Test(check_exact, any_signal_may_be_gone)
+{
+	for (uint64_t left = 0; left < 3; left++) {
+		struct round *b = b_new(PL_MODEL_SIGNAL, 4);
+
+		b_put(b, 0, 1, 0, 10)->aux = 0;
+		b_put(b, 0, 2, 10, 20)->aux = 1;
+		b_pend(b_take(b, 1, 0, 30, 0));
+		b_kill(b, 1, 40, 50);
+		b_take(b, 2, 0, 60, 70)->aux = left;
+		b->rec[2][0].token = 0;
+		b_fail(b_take(b, 2, 0, 80, 90), EAGAIN);
+		expect(b_check_exact(b, 0), left < 2 ? PL_HELD : PL_VIOLATED,
+			left < 2 ? "" : "NOORDER", false);
+		free(b);
+	}
+}
+
 /* Longer than brute force can judge, the search can: what a checker accuses has no order, and what is right has one. */
 static void judge_long(enum pl_model model, uint64_t seed)
 {
