@@ -141,7 +141,7 @@ void pl_second_opinion(struct pl_case *c)
 	if (c->v->outcome != PL_VIOLATED || !is_about_order(c, c->v->rule))
 		return;
 	if (pl_jit_load(&j, c, false))
-		switch (pl_jit_search(&j, c->clock_error, PL_JIT_WORK / 4, &f)) {
+		switch (pl_jit_search(&j, c->clock_error, PL_JIT_WORK / 8, &f)) {
 		case PL_VIOLATED:
 			c->v->confirmed = true;
 			break;

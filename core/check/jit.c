@@ -181,9 +181,11 @@ static uint64_t hurry(struct search *s, uint64_t done)
 /* What scratch has become by the operation in this slot. */
 static bool reached(struct search *s, uint64_t done, int slot)
 {
+	const struct pl_jit_op *o = &s->j->op[s->in[slot]];
 	uint32_t state;
 
-	if (s->j->op[s->in[slot]].op.role == PL_PUT && pl_jit_is_hopeless(s->j, s->scratch))
+	if (o->op.role == PL_PUT &&
+		(pl_jit_is_hopeless(s->j, s->scratch) || pl_jit_is_displaced(s->j, s->scratch, o)))
 		return true;
 	done = hurry(s, done | settles(s, slot));
 	state = pl_states_add(&s->states, s->scratch);
@@ -315,6 +317,7 @@ static bool begin(struct search *s, uint32_t op)
 	if (slot < 0)
 		return give_up(s, "too many operations are under way at once");
 	o->slot = (uint8_t)slot;
+	o->under_way = true;
 	s->in[slot] = op;
 	s->before[slot] = s->rivals[slot] = 0;
 	for (uint64_t b = s->busy; b; b &= b - 1) {
@@ -338,6 +341,7 @@ static void retire(struct search *s, int slot)
 {
 	uint64_t bit = 1ULL << slot;
 
+	s->j->op[s->in[slot]].under_way = false;
 	s->busy &= ~bit;
 	s->maybe &= ~bit;
 	s->eager &= ~bit;

@@ -35,7 +35,8 @@ struct pl_jit_op {
 	bool maybe;	     /* its actor died in it, it may have had no effect */
 	bool any;	     /* which of the values inside it took is not known */
 	bool eager;	     /* nothing is gained if it waits */
-	bool alone;	     /* no other operation of its actor is under way beside it */
+	bool under_way;
+	bool alone; /* no other operation of its actor is under way beside it */
 };
 
 /* Begin or end of an operation. Parts have nothing to do with one another and follow one another. */
@@ -101,6 +102,10 @@ bool pl_jit_is_hopeless(const struct pl_jit_round *j, const struct pl_model_stat
 /* Whether of two puts under way this one may as well go first. */
 bool pl_jit_goes_first(
 	const struct pl_jit_round *j, const struct pl_jit_op *a, const struct pl_jit_op *b);
+
+/* Whether the value that b has just put stands behind one that may as well come after it. */
+bool pl_jit_is_displaced(
+	const struct pl_jit_round *j, const struct pl_model_state *s, const struct pl_jit_op *b);
 
 /* Describes the state, and spoils it. */
 void pl_jit_say_state(

@@ -6,7 +6,10 @@
  * Whatever is ahead in the queue is taken first. So a state in which one value is ahead of another that is
  * taken for good before the take of the first begins leads nowhere. And of two puts under way the one whose
  * put ends first, and whose take begins and ends first, may go first: were it the other way round, exchanging
- * both the puts and the takes would break nothing. A known value is taken as soon as it can be: it can only be
+ * both the puts and the takes would break nothing. Of two that are put one right after the other, with both
+ * puts under way, the one that must be taken first goes first: if its take begins later, the other one's take
+ * can wait for it, and if it begins earlier, the takes can be exchanged. Only who looks for room would notice.
+ * A known value is taken as soon as it can be: it can only be
  * in the way of others.
  */
 #include "jit.h"
@@ -124,6 +127,24 @@ bool pl_jit_goes_first(
 	if (j->config.grain && a->op.len != b->op.len) /* they do not fill as much */
 		return false;
 	return a->end < b->end && x->from <= y->from && x->until <= y->until;
+}
+
+bool pl_jit_is_displaced(
+	const struct pl_jit_round *j, const struct pl_model_state *s, const struct pl_jit_op *b)
+{
+	const struct pl_jit_value *x, *y = put_alone(j, b);
+	const struct pl_jit_op *a;
+	uint64_t at = s->n;
+
+	if (!y || j->config.capacity || y->take == PL_NEVER)
+		return false;
+	while (at > 0 && s->v[at - 1].value != b->op.value)
+		at--;
+	if (at < 2)
+		return false;
+	x = &j->value[s->v[at - 2].value];
+	a = &j->op[x->put];
+	return a->under_way && put_alone(j, a) && x->take != PL_NEVER && y->until < x->until;
 }
 
 void pl_jit_say_state(

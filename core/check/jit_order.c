@@ -44,6 +44,7 @@ static bool find_alone(struct pl_jit_round *j)
 			open[o->who]--;
 			continue;
 		}
+		o->under_way = false;
 		o->begin = i;
 		o->end = PL_NEVER;
 		o->alone = open[o->who] == 0;
