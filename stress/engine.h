@@ -10,11 +10,13 @@
  * faults  kill, stop and continue        watch   deadlines; dead, starved or stuck
  * events  JSON Lines                     human   plain lines
  * report  run.json and the verdict       proc    /proc
- * detail  by operation and by latency
+ * detail  by operation and by latency    clock   whether stamps are to be trusted
  * graph   who waits for whom             gallery scenes, naming: --job deadlock-gallery
  */
 #ifndef PLUMBLINE_ENGINE_H
 #define PLUMBLINE_ENGINE_H
+
+#include "../core/hist/clock.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -113,6 +115,8 @@ struct mix {
 	unsigned objects;  /* that one driver opens; 0: one */
 	unsigned ops;	   /* units an actor and round, so that a round fits a turn; 0: the driver's
 			 default */
+	uint64_t sure;	   /* violations that need no clock */
+	char doubt[160];   /* why stamps of its drivers are not to be trusted; "": they are */
 };
 
 struct config {
@@ -204,7 +208,7 @@ struct driver {
 	int64_t examined_ns; /* status was asked for, the run being overdue */
 	int64_t cont_ns;     /* continue cont_actor then; 0: none stopped */
 	int cont_actor;
-	uint64_t slices, judged, violations, left_objects;
+	uint64_t slices, judged, violations, sure, left_objects;
 };
 
 struct lanes {
@@ -237,6 +241,8 @@ struct engine {
 	int64_t events_size, events_bound; /* of events.jsonl; when it is next made shorter */
 	bool events_lost, tty, private_ipc;
 	json_t *violations, *hangs, *residue, *brokens;
+	json_t *doubtful; /* violations that rest on a clock which is not to be trusted */
+	struct pl_clock clock, clock_after;
 	uint64_t nviolations, nhangs, nrests, nstarved, nunasked;
 	struct tally total;
 };
@@ -346,6 +352,16 @@ void detail_json(const struct detail *d, json_t *to);
 /* events.c. The object is taken over; `ev` and `t` are added. */
 void events_put(struct engine *e, const char *ev, json_t *o);
 json_t *events_who(const struct driver *d);
+
+/* clock.c. begin before the drivers, end when all are gone: it corrects what was counted. */
+void clock_begin(struct engine *e);
+void clock_end(struct engine *e);
+void clock_hello(struct driver *d, const json_t *hello);
+bool clock_ours(
+	const struct engine *e, const json_t *hello); /* only then may absolute times be used */
+bool clock_decides(const json_t *violation);	      /* it rests on stamps */
+const char *clock_why(const struct engine *e);	      /* what is wrong; NULL: nothing */
+json_t *clock_json(const struct engine *e);
 
 /* human.c */
 void human_start(struct engine *e);

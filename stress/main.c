@@ -100,11 +100,13 @@ static int run(struct engine *e)
 	e->t0 = now_ns();
 	events_put(e, "start", start_event(e));
 	human_start(e);
+	clock_begin(e);
 	if (pool_start(e) < 0 || lanes_init(e) < 0)
 		return EXIT_BROKEN;
 	(void)uv_timer_start(&e->beat, on_beat, 0, BEAT_MS);
 	(void)uv_run(&e->loop, UV_RUN_DEFAULT);
 	residue_check(e);
+	clock_end(e);
 	summary = report_build(e, &code);
 	(void)report_write(e, summary);
 	human_end(e, summary);
@@ -167,6 +169,7 @@ int main(int argc, char **argv)
 	e.events_fd = e.lock_fd = e.dir_fd = -1;
 	e.tty = isatty(STDOUT_FILENO) && !e.cfg.json;
 	e.violations = json_array();
+	e.doubtful = json_array();
 	e.hangs = json_array();
 	e.residue = json_array();
 	e.brokens = json_array();

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static const char *text(const json_t *o, const char *key, const char *otherwise)
 {
@@ -116,24 +115,6 @@ void reply_err(struct driver *d, struct asked a, const json_t *err)
 	}
 }
 
-/* Only then may absolute times be used. */
-static bool our_clock(const json_t *hello)
-{
-	const json_t *clock = json_object_get(hello, "clock");
-	const char *boot = text(clock, "boot", "");
-	char ours[64] = "";
-	struct stat st = { 0 };
-	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
-
-	if (f) {
-		(void)!fscanf(f, "%63s", ours);
-		(void)fclose(f);
-	}
-	(void)stat("/proc/self/ns/time", &st);
-	return *boot && strcmp(boot, ours) == 0 &&
-	       (uint64_t)json_integer_value(json_object_get(clock, "timens")) == st.st_ino;
-}
-
 static void take_hello(struct driver *d, const json_t *hello)
 {
 	size_t i;
@@ -142,7 +123,8 @@ static void take_hello(struct driver *d, const json_t *hello)
 	d->hello = true;
 	if (d->scene)
 		gallery_hello(d, hello);
-	d->same_clock = d->e->cfg.lanes == 0 && our_clock(hello);
+	d->same_clock = d->e->cfg.lanes == 0 && clock_ours(d->e, hello);
+	clock_hello(d, hello);
 	json_array_foreach(
 		json_object_get(hello, "proto"), i, v) if (json_integer_value(v) == 1) return;
 	pool_fail(d, FATE_BROKEN, "does not speak version 1 of the protocol");

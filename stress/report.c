@@ -117,6 +117,14 @@ void report_violation(struct driver *d, const json_t *event)
 		(void)json_object_set(o, "variant", json_object_get(event, "variant"));
 	(void)json_object_set_new(o, "replay", json_string(replay));
 	free(replay);
+	if (clock_decides(event) && *d->mix->doubt) {
+		if (json_array_size(e->doubtful) < VIOLATIONS_KEPT)
+			(void)json_array_append(e->doubtful, o);
+		json_decref(o);
+		return;
+	}
+	d->sure += !clock_decides(event);
+	d->mix->sure += !clock_decides(event);
 	e->nviolations++;
 	d->violations += d->violations == 0;
 	if (json_array_size(e->violations) < VIOLATIONS_KEPT)
@@ -165,6 +173,12 @@ static struct verdict judge(const struct engine *e, const struct counts *c, char
 		(void)snprintf(
 			why, 256, "nothing ran; %u of %u drivers were skipped", c->skipped, e->n);
 		return (struct verdict){ "skipped", EXIT_NOTHING };
+	}
+	if (clock_why(e)) {
+		(void)snprintf(why, 256, "CLOCK: %s: %llu of %llu rounds could not be judged",
+			clock_why(e), (unsigned long long)t->unknown,
+			(unsigned long long)t->rounds);
+		return (struct verdict){ "unknown", EXIT_UNSURE };
 	}
 	if (!t->judged || t->unknown * 100 > t->rounds) {
 		(void)snprintf(why, 256, "%llu of %llu rounds could not be judged",
@@ -301,6 +315,7 @@ json_t *report_build(struct engine *e, int *ret_exit)
 	set_all(o, json_pack("{s:O,s:O,s:O,s:O,s:o,s:o}", "violations", e->violations, "hangs",
 			   e->hangs, "residue", e->residue, "broken", e->brokens, "skips", skips(e),
 			   "faults", faults(e)));
+	set_all(o, json_pack("{s:O,s:o}", "doubtful", e->doubtful, "clock", clock_json(e)));
 	set_all(o, tally_json(&e->total, s));
 	set_all(o, json_pack("{s:i,s:i,s:o,s:s,s:f,s:i,s:b,s:I,s:o}", "drivers", (int)e->n,
 			   "actors", e->cfg.actors, "lanes",
@@ -346,7 +361,8 @@ static void shorten(json_t *array, size_t keep)
  * room. */
 static int write_short(struct engine *e, const json_t *summary)
 {
-	static const char *const lists[] = { "violations", "hangs", "residue", "broken", "skips" };
+	static const char *const lists[] = { "violations", "doubtful", "hangs", "residue", "broken",
+		"skips" };
 	json_t *copy = json_deep_copy(summary);
 	char *text;
 	int r;

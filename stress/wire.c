@@ -86,9 +86,9 @@ static int init_line(struct driver *d, char *buf, size_t size)
 	return snprintf(buf, size,
 		"{\"id\":%lld,\"op\":\"init\",\"proto\":1,\"run\":\"%s\",\"inst\":%u,\"seed\":\"0x%"
 		"llx\","
-		"\"t0\":%lld,\"dir\":%s,\"tick_ms\":%d%s}\n",
+		"\"t0\":%lld,\"dir\":%s,\"tick_ms\":%d,\"clock_error_ns\":%lld%s}\n",
 		(long long)ask(d, OP_INIT, 0), e->run, d->inst, (unsigned long long)seed,
-		(long long)e->t0, qdir, e->cfg.tick_ms, checkers);
+		(long long)e->t0, qdir, e->cfg.tick_ms, (long long)e->clock.error_ns, checkers);
 }
 
 void wire_init(struct driver *d)

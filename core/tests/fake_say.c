@@ -76,12 +76,14 @@ static json_t *hello_variants(void)
 
 void hello(void)
 {
-	const char *needs = getenv("PLUMB_FAKE_NEEDS");
+	const char *needs = getenv("PLUMB_FAKE_NEEDS"), *clock = getenv("PLUMB_FAKE_CLOCK");
 	json_t *o = json_pack("{s:[i],s:s,s:s,s:s,s:i,s:I,s:{s:i,s:i},s:{},s:o}", "proto",
 		me.mode == LIE_PROTO ? 9 : 1, "driver", "fake", "title", "a driver for tests",
 		"build", "0", "pid", (int)getpid(), "now", (json_int_t)now_ns(), "limits", "line",
 		LINE, "actors", ACTORS, "ops", "variants", hello_variants());
 
+	if (clock)
+		(void)json_object_set_new(o, "clock", json_loads(clock, 0, NULL));
 	if (needs)
 		(void)json_object_set_new(o, "needs", json_loads(needs, 0, NULL));
 	event("hello", o);

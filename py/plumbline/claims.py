@@ -91,12 +91,16 @@ def _under_loads(run: dict[str, Any], kinds: list[dict[str, Any]]) -> list[Recor
         bad.setdefault(key, []).append(v)
     stress = run.get("stress") or {}
     judged, skips = {k["label"]: k.get("judged", 0) for k in kinds}, _skips(stress, kinds)
+    unknown = _unknowns(stress, kinds)
     out = []
     for where, clauses in (run.get("rules") or {}).items():
         mech, _, variant = where.partition("/")
         label = column(mech, variant)
         for c in clauses if judged.get(label) else ():
             out.append(_record(c["id"], mech, variant or mech, bad.pop((c["id"], label), []), c))
+        for c in clauses if not judged.get(label) and label in unknown else ():
+            found_here = bad.pop((c["id"], label), [])
+            out.append(_unknown(_record(c["id"], mech, variant or mech, found_here, c), unknown[label]))
         for c in clauses if not judged.get(label) and label in skips else ():
             out.append(_skipped(_record(c["id"], mech, variant or mech, [], c), skips[label]))
     out += [_record(c, v[0].get("mechanism", ""), v[0].get("variant", ""), v, v[0]) for (c, _), v in bad.items()]
@@ -120,6 +124,19 @@ def _skips(stress: dict[str, Any], kinds: list[dict[str, Any]]) -> dict[str, str
         for s in _dicts(stress.get("skips"))
     }
     return out | {k["label"]: str(k["skipped"]) for k in kinds if k.get("skipped")}
+
+
+def _unknowns(stress: dict[str, Any], kinds: list[dict[str, Any]]) -> dict[str, str]:
+    """Why rounds of a kind, of which there were some, could not be judged, by label."""
+    clock = stress.get("clock") if isinstance(stress.get("clock"), dict) else {}
+    why = f"CLOCK: {clock['why']}" if clock.get("why") else str(stress.get("why") or "no round of it could be judged")
+    return {k["label"]: why for k in kinds if k.get("judged") == 0 and k.get("rounds")}
+
+
+def _unknown(r: Record, why: str) -> Record:
+    if r.outcome == "held":
+        r.outcome, r.reason = "unknown", why
+    return r
 
 
 def _skipped(r: Record, why: str) -> Record:

@@ -109,7 +109,7 @@ class State:
         t["dropped"] += len(segment.get("broken") or [])
         self._violations(segment.get("violations") or [], number)
         _add_faults(t["faults"], segment.get("faults") or [])
-        for key in ("drivers", "actors", "lanes", "place", "private_ipc"):
+        for key in ("drivers", "actors", "lanes", "place", "private_ipc", "clock"):
             if key in segment:
                 t[key] = segment[key]
         self.d["barren"] = 0 if sum_of(segment, "judged") else self.d["barren"] + 1
@@ -127,7 +127,7 @@ class State:
         """In the shape of the engine's run.json, for reports."""
         t = self.total
         out = {k: t[k] for k in ("violations", "seconds", "counts", "faults", *_LISTS)}
-        out |= {k: t[k] for k in ("drivers", "actors", "lanes", "place", "private_ipc") if k in t}
+        out |= {k: t[k] for k in ("drivers", "actors", "lanes", "place", "private_ipc", "clock") if k in t}
         out["per_mech"] = {name: _figures(kind, t["seconds"]) for name, kind in t["per_mech"].items()}
         for key in ("rounds", "judged", "unknown", "violated", "done", "okay", "fail", "pending", "killed", "ordered"):
             out[key] = sum_of(t, key)

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 from folders import ticks
+from plumbline import junit
 from plumbline.outcomes import Record
 from plumbline.report import page, svg
 from plumbline.runfolder import RunFolder
@@ -454,3 +455,29 @@ def test_a_long_name_is_beside_its_bar_and_not_cut():
     for drawing in (svg.bars([(name, 1.0, "1/s")], "t"), svg.latencies([(name, 80.0, 900.0, 10**9)])):
         (label,) = [t for t in ET.fromstring(drawing).iter("text") if t.text == name]
         assert float(label.get("x")) >= 7.3 * len(name)  # 12 px monospace, ended there
+
+
+def audit(error=1, **more):
+    return {
+        **{"source": "tsc", "error_ns": error, "handoffs": 20000, "backwards": 0, "pairs": 1, "all_pairs": 1},
+        **{"unpinned": 0, **more},
+    }
+
+
+def test_the_clock_and_what_is_unknown_for_it(folder):
+    """Rounds by a clock that is not to be trusted are neither held nor violated, and each claim on them says so."""
+    good = stress(clock={**audit(), "after": audit()})
+    text, v = text_of(folder([record("PMQ-02", "held")], engine=good))
+    assert "error 1 ns before, 1 ns after; 20000 and 20000 hand-offs over 1 of 1 pairs of CPUs" in text
+    assert [(r.clause, r.outcome) for r in v.stress_records] == [("PMQ-02", "held")]
+    why = "the clock source changed from tsc to hpet"
+    kind = {**good["per_mech"]["mq/mq"], "rounds": 40, "judged": 0, "unknown": 40, "violated": 0}
+    clock = {**audit(), "after": audit(7, source="hpet"), "why": why}
+    bad = stress(clock=clock, per_mech={"mq/mq": kind}, verdict="unknown", exit=5)
+    f = folder([record("PMQ-02", "held")], engine=bad)
+    text, v = text_of(f)
+    assert "tsc, then hpet" in text and "1 ns before, 7 ns after" in text and why in text
+    assert [(r.clause, r.outcome, r.reason) for r in v.stress_records] == [("PMQ-02", "unknown", f"CLOCK: {why}")]
+    case = junit.case_of(v.stress_records[0])
+    junit.write(f.path / "j.xml", [case], {})
+    assert f"CLOCK: {why}" in (f.path / "j.xml").read_text()
