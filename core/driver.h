@@ -31,7 +31,7 @@ enum pl_model {
 	PL_MODEL_NONE,	   /* recorded, never judged */
 	PL_MODEL_FIFO,	   /* the oldest first; an empty one has room for one */
 	PL_MODEL_PRIORITY, /* the highest tag first (PL_LOWEST: the lowest), the oldest in it */
-	PL_MODEL_LOCK,	   /* one owner at a time */
+	PL_MODEL_LOCK,	   /* one owner at a time, or any number of owners that share (PL_FORM) */
 	PL_MODEL_STREAM,   /* bytes in order; an empty one has room for some */
 	PL_MODEL_COUNTER,  /* PUT adds result->tag tokens, TAKE removes as many, never below 0 */
 	PL_MODEL_SUM,	   /* PUT adds result->tag, TAKE takes all there is and tells how much */
@@ -125,8 +125,9 @@ enum pl_arg_kind {
 	PL_SIZE, /* length of the payload: args->buf and ->len. At most one in an operation */
 	PL_TAG,	 /* priority, type, number of tokens: goes into the record's `aux` before the call.
 		    At most one */
-	PL_FORM, /* which form of the operation it is, as the model says: what a TAKE selects. It goes
-		     into the record, cut to 32 bits. At most one */
+	PL_FORM, /* which form of the operation it is, as the model says: what a TAKE selects, whether an
+		     ACQUIRE shares (1: the guarded counter stays as it is, and the RELEASE gets the
+		     same form). It goes into the record, cut to 32 bits. At most one */
 	PL_ACTOR, /* a request gives an actor's number, the driver gets the id of that actor's process,
 		     which is not another's before the call returns. In rounds it is the owner
 		     (PL_OWNED). At most one */

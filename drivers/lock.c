@@ -5,7 +5,7 @@
  * all of them, and nobody is told.
  *
  * The file holds a counter that owners alone touch, in a mapping: acquiring reads it, releasing
- * adds one. Two owners at once lose an update.
+ * adds one, unless the lock was shared. Two owners at once lose an update.
  */
 #include "driver.h"
 
@@ -110,7 +110,7 @@ static long op_unlock(struct pl_obj *o, const struct pl_args *a, struct pl_resul
 {
 	struct guarded *g = o->local;
 
-	if (a->v[0] && g) {
+	if (a->v[0] && !a->v[3] && g) {
 		uint64_t n = g->count + 1;
 
 		g->count = n;
@@ -167,18 +167,21 @@ static const struct pl_variant variants[] = {
 	{                                                                                          \
 		"len", 0, INT64_MAX                                                                \
 	}
-#define KIND                                                                                       \
+#define KIND(form)                                                                                 \
 	{                                                                                          \
-		{ "shared", 0, 1 }, RANGE                                                          \
+		{ "shared", 0, 1, form, form, form, PL_FORM }, RANGE                               \
 	}
 
 static const struct pl_op ops[] = {
-	{ "lock", op_lock, PL_ACQUIRE, PL_BLOCKS, KIND, { "torn" }, .weight = 8 },
-	{ "trylock", op_trylock, PL_ACQUIRE, 0, KIND, { "torn" }, .weight = 2 },
+	{ "lock", op_lock, PL_ACQUIRE, PL_BLOCKS, KIND(0), { "torn" }, .weight = 8 },
+	{ "trylock", op_trylock, PL_ACQUIRE, 0, KIND(0), { "torn" }, .weight = 2 },
+	{ "lock_shared", op_lock, PL_ACQUIRE, PL_BLOCKS, KIND(1), { "torn" }, .weight = 3 },
+	{ "trylock_shared", op_trylock, PL_ACQUIRE, 0, KIND(1), { "torn" }, .weight = 1 },
 	{ "unlock", op_unlock, PL_RELEASE, 0,
-		{ { "count", 0, 1, .lo = 1, .hi = 1, .def = 1 }, RANGE } },
-	{ "getlk", op_getlk, PL_OBSERVE, 0, KIND, { "type", "pid", "start", "len" } },
-	{ "fork", op_fork, PL_NONE, 0, KIND },
+		{ { "count", 0, 1, .lo = 1, .hi = 1, .def = 1 }, RANGE,
+			{ "shared", 0, 1, .kind = PL_FORM } } },
+	{ "getlk", op_getlk, PL_OBSERVE, 0, KIND(0), { "type", "pid", "start", "len" } },
+	{ "fork", op_fork, PL_NONE, 0, KIND(0) },
 	{ "open", op_open, PL_NONE, PL_NEWFD, { { "flags", 0, INT32_MAX, .def = O_RDWR } } },
 	{ 0 },
 };

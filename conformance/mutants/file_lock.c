@@ -33,6 +33,14 @@ static int greedy_lock(const struct pl_file_lock *a)
 	return rc;
 }
 
+/* Who shares keeps nobody out. */
+static int void_share(const struct pl_file_lock *a)
+{
+	bool shares = a->l ? a->l->l_type == F_RDLCK : a->op & LOCK_SH;
+
+	return shares && pl_fires(0) ? 0 : pl_real.file_lock(a);
+}
+
 static int mute_unlock(const struct pl_file_lock *a)
 {
 	return pl_lock_ends(a) && pl_fires(0) ? 0 : pl_real.file_lock(a);
@@ -99,6 +107,7 @@ static int keeping_close(int fd)
 
 const struct pl_mutant pl_file_lock_mutants[] = {
 	{ "file-lock-greedy", { .every = 100 }, { .file_lock = greedy_lock } },
+	{ "file-share-void", { .every = 100 }, { .file_lock = void_share } },
 	{ "file-unlock-mute", { .every = 100 }, { .file_lock = mute_unlock } },
 	{ "file-trylock-busy", { .every = 500 }, { .file_lock = busy_lock } },
 	{ "file-lock-ring", { 0 }, { .file_lock = ring_lock } },

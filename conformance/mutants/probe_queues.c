@@ -136,6 +136,16 @@ static bool greedy(void)
 	return flock(fd[1], LOCK_EX | LOCK_NB) == 0 && ofd_lock(fd[1], F_WRLCK) == 0;
 }
 
+static bool void_shared(void)
+{
+	int fd[2];
+
+	two(fd);
+	MUST(flock(fd[0], LOCK_UN) == 0 && flock(fd[0], LOCK_SH) == 0);
+	MUST(ofd_lock(fd[0], F_RDLCK) == 0);
+	return flock(fd[1], LOCK_EX | LOCK_NB) == 0 && ofd_lock(fd[1], F_WRLCK) == 0;
+}
+
 static bool kept(void)
 {
 	int fd[2];
@@ -343,6 +353,7 @@ const struct pl_probe pl_queues_probes[] = {
 	{ "sig-blind,every=1", not_seen },
 	{ "sig-fd-greedy,every=1", read_two },
 	{ "file-lock-greedy,every=1", greedy },
+	{ "file-share-void,every=1", void_shared },
 	{ "file-unlock-mute,every=1", kept },
 	{ "file-trylock-busy,every=1", busy },
 	{ "file-lock-ring", slept },

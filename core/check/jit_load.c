@@ -86,6 +86,9 @@ static bool read_lock(struct loader *l, const struct pl_event *e, struct pl_jit_
 
 	o->op.actor = e->who;
 	o->op.value = r->aux;
+	o->op.form = e->role == PL_ACQUIRE && r->sum & PL_SUM_SHARED;
+	if (o->op.form && e->who >= 64)
+		return cannot(l, "more actors than the model can tell apart share the lock");
 	if (r->state == PL_FAIL && e->role == PL_ACQUIRE && !read_refusal(l, r))
 		return false;
 	if (r->state == PL_FAIL && e->role == PL_RELEASE && r->err != EPERM)

@@ -4,9 +4,10 @@
  *
  * A section goes from an acquire to the release that undoes it. It certainly holds from the
  * acquire's end to the release's begin, possibly from the acquire's begin to the release's end; as
- * two never hold at once, the order of the sections is that of their acquires' ends. An actor
+ * two never hold at once, the order of the sections is that of their acquires' ends. Those that share
+ * may hold together, but not beside one that does not. An actor
  * killed in an acquire may have held; one killed in a release may have released. Exact without
- * deaths, sound with them.
+ * deaths and sharing, sound with them.
  *
  *   OVERLAP      two actors certainly held the lock at once
  *   COUNTER      two sections saw the same guarded value, or a later one an older value: an update
@@ -51,14 +52,17 @@ static void acquired(struct pl_lock_round *l, const struct pl_event *e)
 		.acquire = pl_ref(l->c, e->who, r),
 		.release = PL_NEVER,
 		.ownerdead = r->state == PL_FAIL,
+		.shared = (r->sum & PL_SUM_SHARED) != 0,
 		.tied = l->n > 1 && r->t_return == l->last };
 	l->ties |= l->s[l->n - 1].tied;
+	l->shares |= l->s[l->n - 1].shared;
 	l->last = r->t_return;
 }
 
 static void refused(struct pl_lock_round *l, const struct pl_event *e)
 {
-	struct pl_lock_refusal f = { e->since, e->rank, pl_ref(l->c, e->who, e->rec) };
+	struct pl_lock_refusal f = { e->since, e->rank, pl_ref(l->c, e->who, e->rec),
+		e->rec->sum & PL_SUM_SHARED };
 
 	switch (e->rec->err) {
 	case EBUSY:
@@ -114,7 +118,7 @@ static void release_end(struct pl_lock_round *l, const struct pl_event *e)
 	s->u_inv = e->since;
 	s->u_ret = e->rank;
 	s->release = ref;
-	s->complete = 1;
+	s->complete = !s->shared;
 }
 
 static void repair_end(struct pl_lock_round *l, const struct pl_event *e)
@@ -186,8 +190,11 @@ static int by_seen(const void *a, const void *b)
 {
 	const struct pl_lock_section *x = a, *y = b;
 
-	return x->seen != y->seen ? (x->seen > y->seen) - (x->seen < y->seen)
-				  : (x->u_inv > y->u_inv) - (x->u_inv < y->u_inv);
+	if (x->seen != y->seen)
+		return x->seen < y->seen ? -1 : 1;
+	if (x->shared != y->shared) /* before it was raised */
+		return x->shared ? -1 : 1;
+	return (x->u_inv > y->u_inv) - (x->u_inv < y->u_inv);
 }
 
 /* Acquires that end at one instant, as a coarse clock makes them, have no order of their own: the

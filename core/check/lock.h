@@ -16,11 +16,13 @@ struct pl_lock_section {
 	uint8_t complete;		    /* released, with the increment that goes with it */
 	uint8_t died, releasing;	    /* its actor died in it; while it released */
 	uint8_t tied;			    /* acquired at the same instant as the one before */
+	uint8_t shared;			    /* others may share it, and what is guarded stays */
 };
 
 /* A failed acquire by an actor that did not hold. */
 struct pl_lock_refusal {
 	uint32_t inv, ret, ref;
+	bool shared;
 };
 
 /* An acquire without an end: it may have held from `inv` to `until`. */
@@ -45,6 +47,7 @@ struct pl_lock_round {
 	int64_t last; /* when the last section's acquire ended */
 	int64_t cut;  /* what ends from here on is not judged */
 	bool robust, ties;
+	bool shares;  /* some acquires share */
 	bool freed;   /* a death releases the lock, and nobody is told */
 	bool muddled; /* somebody released what he did not hold: counters and frees prove nothing */
 };

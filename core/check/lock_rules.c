@@ -4,6 +4,8 @@
  */
 #include "lock.h"
 
+#include <stdlib.h>
+
 static int64_t least(int64_t a, int64_t b)
 {
 	return a < b ? a : b;
@@ -27,23 +29,36 @@ static void witness_pair(
 		pl_witness(l->c, b->release);
 }
 
-static void check_overlap(struct pl_lock_round *l)
+static void overlap_found(
+	struct pl_lock_round *l, const struct pl_lock_section *a, const struct pl_lock_section *b)
 {
 	struct pl_case *c = l->c;
+	uint32_t end = a->u_inv < b->u_inv ? a->u_inv : b->u_inv;
 
-	for (uint32_t i = 0; i + 1 < l->n && !pl_settled(c); i++) {
-		const struct pl_lock_section *a = &l->s[i], *b = a + 1;
-		uint32_t end = a->u_inv < b->u_inv ? a->u_inv : b->u_inv;
+	if (pl_find(c, "OVERLAP", least(order_slack(l, a, b), pl_gap(c, b->l_ret, a->u_inv)),
+		    "actors %d and %d held the lock at once%s%s%s", pl_say_actor(c, a->acquire),
+		    pl_say_actor(c, b->acquire),
+		    a->shared	? ", though the second did not share it"
+		    : b->shared ? ", though the first did not share it"
+				: "",
+		    end < c->nranks ? ", for " : "",
+		    end < c->nranks ? pl_say_ns(pl_span(c, b->l_ret, end)) : ""))
+		witness_pair(l, a, b);
+}
 
-		if (a->u_inv <= b->l_ret)
-			continue;
-		if (pl_find(c, "OVERLAP",
-			    least(order_slack(l, a, b), pl_gap(c, b->l_ret, a->u_inv)),
-			    "actors %d and %d held the lock at once%s%s",
-			    pl_say_actor(c, a->acquire), pl_say_actor(c, b->acquire),
-			    end < c->nranks ? ", for " : "",
-			    end < c->nranks ? pl_say_ns(pl_span(c, b->l_ret, end)) : ""))
-			witness_pair(l, a, b);
+/* Of those before, of each kind, the one that held last. */
+static void check_overlap(struct pl_lock_round *l)
+{
+	const struct pl_lock_section *last[2] = { NULL, NULL };
+
+	for (uint32_t i = 0; i < l->n && !pl_settled(l->c); i++) {
+		const struct pl_lock_section *b = &l->s[i];
+
+		for (int shared = 0; shared < 2 - b->shared; shared++)
+			if (last[shared] && last[shared]->u_inv > b->l_ret)
+				overlap_found(l, last[shared], b);
+		if (!last[b->shared] || b->u_inv > last[b->shared]->u_inv)
+			last[b->shared] = b;
 	}
 }
 
@@ -100,7 +115,7 @@ static void check_inside(struct pl_lock_round *l)
 		i++) {
 		const struct pl_rec *r = pl_rec_of(c, l->s[i].acquire, NULL);
 
-		if (r->sum == 1 &&
+		if (r->sum & PL_SUM_TORN &&
 			pl_find(c, "INSIDE", -1,
 				"actor %d acquired the lock and saw the guarded pair half written: "
 				"somebody else was inside",
@@ -118,7 +133,7 @@ static void check_heir(
 	int from = pl_say_actor(c, a->acquire), to = pl_say_actor(c, b->acquire);
 	bool is = false;
 
-	if (l->freed)
+	if (l->freed || a->shared || b->shared)
 		return;
 	if (a->died && !a->releasing && !l->robust)
 		is = !l->muddled && pl_find(c, "DEADHOLDER", slack,
@@ -211,6 +226,81 @@ static bool maybe_held(struct pl_lock_round *l, const struct pl_lock_refusal *f,
 	return false;
 }
 
+/* Where some share: who may have held, by when their acquire began, with the latest end of those up to each. */
+struct holders {
+	struct holder {
+		uint32_t inv, until;
+	} * h;
+	uint32_t n;
+};
+
+static int by_inv(const void *a, const void *b)
+{
+	const struct holder *x = a, *y = b;
+
+	return (x->inv > y->inv) - (x->inv < y->inv);
+}
+
+static bool list_holders(const struct pl_lock_round *l, struct holders *t, bool all)
+{
+	*t = (struct holders){ .h = malloc(((size_t)l->n + 1) * sizeof *t->h) };
+	for (uint32_t i = 0; t->h && i < l->n; i++)
+		if (all || !l->s[i].shared)
+			t->h[t->n++] = (struct holder){ l->s[i].l_inv, l->s[i].u_ret };
+	if (t->h)
+		qsort(t->h, t->n, sizeof *t->h, by_inv);
+	for (uint32_t i = 1; t->h && i < t->n; i++)
+		if (t->h[i].until < t->h[i - 1].until)
+			t->h[i].until = t->h[i - 1].until;
+	return t->h != NULL;
+}
+
+/* The latest end of what began before f ended, 0 if nothing did; and when the next one began. */
+static uint32_t held_until(
+	const struct holders *t, const struct pl_lock_refusal *f, uint32_t *ret_next)
+{
+	uint32_t lo = 0, hi = t->n;
+
+	while (lo < hi) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (t->h[mid].inv < f->ret)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*ret_next = lo < t->n ? t->h[lo].inv : PL_NEVER;
+	return lo > 0 ? t->h[lo - 1].until : 0;
+}
+
+/* Who shares is refused because of one that does not, who does not because of anybody. */
+static void check_busy_shared(struct pl_lock_round *l)
+{
+	struct pl_case *c = l->c;
+	struct holders t[2] = { { 0 } };
+
+	if (!list_holders(l, &t[0], true) || !list_holders(l, &t[1], false))
+		c->nomem = true;
+	for (uint32_t k = 0; k < l->nbusy && !pl_settled(c); k++) {
+		const struct pl_lock_refusal *f = &l->busy[k];
+		uint32_t next, until = held_until(&t[f->shared], f, &next);
+		int64_t slack = INT64_MAX;
+
+		if (until > f->inv || l->muddled || maybe_held(l, f, &slack))
+			continue;
+		if (until > 0)
+			slack = least(slack, pl_gap(c, until, f->inv));
+		slack = least(slack, pl_gap(c, f->ret, next));
+		if (pl_find(c, "BADBUSY", slack,
+			    "actor %d's %s found the lock taken, but nobody could hold it against "
+			    "that at any moment of the call",
+			    pl_say_actor(c, f->ref), pl_say_op(c, f->ref)))
+			pl_witness(c, f->ref);
+	}
+	free(t[0].h);
+	free(t[1].h);
+}
+
 /* Sections' possible holds, tightened by their neighbours' certain ones, against each refusal in
  * turn. */
 static void check_busy(struct pl_lock_round *l)
@@ -290,6 +380,6 @@ void pl_lock_judge(struct pl_lock_round *l)
 	if (l->cut != INT64_MAX)
 		return; /* who held or was refused is known only to the cut */
 	check_told(l);
-	check_busy(l);
+	(l->shares ? check_busy_shared : check_busy)(l);
 	check_lost(l);
 }

@@ -185,7 +185,8 @@ static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
  * peek, a shared lock, a lock of some bytes. What has no role is not judged anyway. */
 static bool beyond(unsigned op, const struct pl_arg *a, const struct pl_draw *w)
 {
-	bool may = a->kind == PL_INT || (a->kind == PL_FORM && c->shared->model != PL_MODEL_SELECT);
+	bool formed = c->shared->model == PL_MODEL_SELECT || c->shared->model == PL_MODEL_LOCK;
+	bool may = a->kind == PL_INT || (a->kind == PL_FORM && !formed);
 
 	return pl_judged_role(op) != PL_NONE && may && (w->lo < a->lo || w->hi > a->hi);
 }

@@ -310,13 +310,14 @@ static long simple(struct pl_worker *w, const struct pl_op *op, const int64_t *v
 	long ret;
 
 	set_deadline(op, a, v);
+	w->form <<= 1; /* see pl_rec.sum */
 	ret = perform(w, op, a, &r, 0, 0);
 	w->rec[w->n - 1].aux = r.tag;
 	w->rec[w->n - 1].token = r.token;
 	if (op->how & PL_NEWFD && ret >= 0)
 		(void)raw_close((int)ret);
 	if (op->role == PL_ACQUIRE && r.out[0])
-		w->rec[w->n - 1].sum = 1; /* what is guarded was seen torn */
+		w->rec[w->n - 1].sum |= PL_SUM_TORN; /* what is guarded was seen torn */
 	settle(&w->rec[w->n - 1], ret);
 	return ret;
 }
@@ -341,10 +342,11 @@ static enum next lock_unit(struct pl_worker *w, const struct pl_op *op, const in
 {
 	const struct pl_op *release = op_of_role(w, PL_RELEASE), *repair = op_of_role(w, PL_REPAIR);
 	int64_t plain[PL_ARGS_MAX + 1] = { 0 };
-	int i;
+	int i, form = w->form_at[op - w->e->ops];
 
 	for (i = 0; release && i < PL_ARGS_MAX && release->arg[i].name; i++)
-		plain[i] = release->arg[i].lo;
+		plain[i] =
+			release->arg[i].kind == PL_FORM && form >= 0 ? v[form] : release->arg[i].lo;
 	if (simple(w, op, v) < 0 && w->err != EOWNERDEAD)
 		return DONE;
 	if (w->err == EOWNERDEAD && repair)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * One lock with one owner, its recursion, and the death of owners. A robust one tells the next
+ * One lock with one owner, its recursion, or several that share it, and the death of owners. A robust one tells the next
  * owner, and is lost for ever if that one releases it unrepaired; one that is not stays owned by
  * the dead.
  */
@@ -16,20 +16,41 @@ static void init(struct pl_model_state *s, const struct pl_model_config *c)
 	s->owner = -1;
 }
 
+static uint64_t bit_of(const struct pl_model_op *op)
+{
+	return 1ULL << (op->actor & 63);
+}
+
+/* What is guarded only grows; nobody knows by how much if an owner died. */
+static bool sees(struct pl_model_state *s, const struct pl_model_op *op)
+{
+	if (op->result == PL_RESULT_UNKNOWN)
+		return true;
+	if (op->value < s->count)
+		return false;
+	s->count = op->value;
+	return true;
+}
+
+static bool share(struct pl_model_state *s, const struct pl_model_op *op)
+{
+	if (s->owner >= 0 || s->sharers & bit_of(op) || !sees(s, op))
+		return false;
+	s->sharers |= bit_of(op);
+	return true;
+}
+
 static bool own(struct pl_model_state *s, const struct pl_model_op *op, bool told)
 {
 	if (s->owner == op->actor && !told) {
 		s->depth++;
 		return true;
 	}
-	if (s->owner >= 0 || s->lost || (op->result == PL_RESULT_OK && s->inconsistent) ||
-		(told && !s->inconsistent))
+	if (s->owner >= 0 || s->sharers || s->lost ||
+		(op->result == PL_RESULT_OK && s->inconsistent) || (told && !s->inconsistent))
 		return false;
-	if (op->result != PL_RESULT_UNKNOWN) {
-		if (op->value < s->count)
-			return false;
-		s->count = op->value;
-	}
+	if (!sees(s, op))
+		return false;
 	s->owner = op->actor;
 	s->depth = 1;
 	return true;
@@ -38,9 +59,9 @@ static bool own(struct pl_model_state *s, const struct pl_model_op *op, bool tol
 static bool acquire(struct pl_model_state *s, const struct pl_model_op *op)
 {
 	if (op->result != PL_RESULT_FAIL)
-		return own(s, op, false);
+		return op->form ? share(s, op) : own(s, op, false);
 	if (pl_model_busy(op->err))
-		return s->owner >= 0;
+		return s->owner >= 0 || (!op->form && s->sharers);
 	switch (op->err) {
 	case EOWNERDEAD:
 		return own(s, op, true);
@@ -57,6 +78,10 @@ static bool release(struct pl_model_state *s, const struct pl_model_op *op)
 {
 	if (op->result == PL_RESULT_FAIL)
 		return op->err != EPERM || s->owner != op->actor;
+	if (s->sharers & bit_of(op)) {
+		s->sharers &= ~bit_of(op);
+		return true;
+	}
 	if (s->owner != op->actor)
 		return false;
 	if (--s->depth > 0)
@@ -82,6 +107,8 @@ static bool step(struct pl_model_state *s, const struct pl_model_op *op)
 	case PL_NONE:
 		if (s->owner == op->actor && (s->config.robust || s->config.freed))
 			s->owner = -1, s->depth = 0, s->inconsistent = s->config.robust;
+		if (s->config.robust || s->config.freed)
+			s->sharers &= ~bit_of(op);
 		return true;
 	default:
 		return true;
@@ -90,9 +117,9 @@ static bool step(struct pl_model_state *s, const struct pl_model_op *op)
 
 static int describe(const struct pl_model_state *s, char *buf, size_t size)
 {
-	return snprintf(buf, size, "owner %d depth %d%s%s count %llu", s->owner, s->depth,
-		s->inconsistent ? " inconsistent" : "", s->lost ? " lost" : "",
-		(unsigned long long)s->count);
+	return snprintf(buf, size, "owner %d depth %d shared by %d%s%s count %llu", s->owner,
+		s->depth, __builtin_popcountll(s->sharers), s->inconsistent ? " inconsistent" : "",
+		s->lost ? " lost" : "", (unsigned long long)s->count);
 }
 
 const struct pl_reference pl_reference_lock = { "lock", init, step, describe };

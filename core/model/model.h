@@ -29,7 +29,7 @@ struct pl_model_op {
 	uint64_t tag; /* the priority; COUNTER, SUM: how many; UPDATE: the value found; SIGNAL: the
 			   number */
 	uint64_t len; /* bytes put; looked at where places have a grain */
-	int64_t form; /* SELECT: what a take selects */
+	int64_t form; /* SELECT: what a take selects; LOCK: 1 shared */
 	bool except;  /* SELECT: of anything but that */
 };
 
@@ -51,6 +51,7 @@ struct pl_model_state {
 	struct pl_model_config config;
 	/* locks */
 	int owner, depth;  /* owner -1: free */
+	uint64_t sharers;  /* a bit an actor: 64 actors at most may share */
 	bool inconsistent; /* the owner died; until it is repaired */
 	bool lost;	   /* released inconsistent: nobody will ever own it */
 	uint64_t count;	   /* the guarded counter is at least this; a counter's value */

@@ -145,7 +145,7 @@ static void add_actor(struct search *x, const struct round *b, int who)
 		t->op.value = r->op == B_ACQUIRE ? r->aux : r->token;
 		t->op.tag = r->aux;
 		t->op.len = r->len;
-		t->op.form = (int32_t)r->sum;
+		t->op.form = r->op == B_ACQUIRE ? (r->sum & PL_SUM_SHARED) != 0 : (int32_t)r->sum;
 		t->op.except = r->op == B_EXCEPT;
 		t->optional = r->state == PL_INVOKED;
 		if (t->optional)

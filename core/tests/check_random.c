@@ -42,10 +42,20 @@ static bool has_deaths(const struct round *b)
 	       (b->n[b->nactors] == 1 && b->rec[b->nactors][0].op != PL_OP_DRAIN);
 }
 
+static bool shares(const struct round *b)
+{
+	for (int i = 0; i < b->nactors; i++)
+		for (uint32_t k = 0; k < b->n[i]; k++)
+			if (b->rec[i][k].op == B_ACQUIRE && b->rec[i][k].sum & PL_SUM_SHARED)
+				return true;
+	return false;
+}
+
 /* Where the checkers promise to find everything (their headers say so). */
 static bool exact(const struct round *b)
 {
-	if (oracle_tied(b) || b->head[0].capacity > 0 || b->head[0].model == PL_MODEL_SELECT)
+	if (oracle_tied(b) || b->head[0].capacity > 0 || b->head[0].model == PL_MODEL_SELECT ||
+		shares(b))
 		return false;
 	return b->head[0].model == PL_MODEL_LOCK ? !has_deaths(b) : !has_pending(b, B_TAKE);
 }

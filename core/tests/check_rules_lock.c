@@ -45,6 +45,52 @@ RULE(COUNTER)
 	}
 }
 
+/* Sections that share hold together, but not beside one that does not; what is guarded stays as it is. */
+RULE(OVERLAP_of_the_shared)
+{
+	for (uint32_t first = 0; first <= 2; first += 2)
+		for (uint32_t second = 0; second <= 2; second += 2) {
+			struct round *b = locked(false);
+
+			section(b, 0, 8, 0, 60)->sum = first;
+			section(b, 1, 8 + !first, 30, 80)->sum = second;
+			section(b, 2, 10 - (first + second) / 2, 90, 95);
+			(first && second ? green : red)(b, "OVERLAP");
+		}
+	for (int64_t to = 20; to <= 60; to += 40) { /* of three, the first is still there */
+		struct round *b = locked(false);
+
+		section(b, 0, 8, 0, to)->sum = PL_SUM_SHARED;
+		section(b, 1, 8, 10, 20)->sum = PL_SUM_SHARED;
+		section(b, 2, 8, 30, 80);
+		(to == 60 ? red : green)(b, "OVERLAP");
+	}
+}
+
+RULE(COUNTER_of_the_shared)
+{
+	for (uint64_t seen = 8; seen <= 9; seen++) {
+		struct round *b = locked(false);
+
+		section(b, 0, 8, 0, 10);
+		section(b, 1, seen, 20, 40)->sum = PL_SUM_SHARED;
+		section(b, 2, seen, 20, 40)->sum = PL_SUM_SHARED;
+		(seen == 8 ? red : green)(b, "COUNTER");
+	}
+}
+
+RULE(BADBUSY_of_the_shared)
+{
+	for (uint32_t shares = 0; shares <= 2; shares += 2)
+		for (int64_t at = 10; at <= 40; at += 30) {
+			struct round *b = locked(false);
+
+			section(b, 0, 8, 0, 30)->sum = PL_SUM_SHARED;
+			b_fail(b_add(b, 1, B_ACQUIRE, PL_OK, at, at + 10), EAGAIN)->sum = shares;
+			(at == 10 && !shares ? green : red)(b, "BADBUSY");
+		}
+}
+
 RULE(INSIDE)
 {
 	for (uint32_t torn = 0; torn < 2; torn++) {

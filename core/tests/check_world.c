@@ -25,6 +25,7 @@ struct world {
 	int64_t t, last[B_ACTORS];
 	int tokens, left, kills;
 	bool blocking[B_ACTORS];
+	bool shares; /* some acquires share the lock */
 };
 
 static bool takes(int op)
@@ -43,7 +44,7 @@ static int next_op(struct world *w, int who)
 		if (chance(w->d, 70))
 			return B_REPAIR;
 	}
-	return w->held[who] > 0 && chance(w->d, 85) ? B_RELEASE : B_ACQUIRE;
+	return w->held[who] > 0 && (w->shares || chance(w->d, 85)) ? B_RELEASE : B_ACQUIRE;
 }
 
 /* Types begin with 1. */
@@ -67,12 +68,14 @@ static void begin(struct world *w, int who)
 	}
 	if (selective(w->b) && takes(op))
 		r->sum = (uint32_t)roll(w->d, op == B_TAKE ? -3 : 1, 3);
+	if (w->shares && op == B_ACQUIRE && chance(w->d, 60))
+		r->sum = PL_SUM_SHARED;
 	w->op[who] = (struct pl_model_op){ .role = role[op],
 		.actor = who,
 		.value = r->token,
 		.tag = r->aux,
 		.len = r->len,
-		.form = (int32_t)r->sum,
+		.form = w->shares ? r->sum > 0 : (int32_t)r->sum,
 		.except = op == B_EXCEPT };
 	w->rec[who] = r;
 	w->phase[who] = BEGUN;
@@ -110,7 +113,10 @@ static void effect(struct world *w, int who)
 			w, who, PL_RESULT_FAIL, chance(w->d, 50) ? EAGAIN : ETIMEDOUT, 0, 0);
 	else if (r->op == B_ACQUIRE && w->s.lost)
 		did = try_result(w, who, PL_RESULT_FAIL, ENOTRECOVERABLE, 0, 0);
-	else if (r->op == B_ACQUIRE && w->s.owner >= 0 && w->s.owner != who && !w->blocking[who])
+	else if (r->op == B_ACQUIRE && w->op[who].form && w->s.owner < 0)
+		did = try_result(w, who, PL_RESULT_OK, 0, w->s.count, 0);
+	else if (r->op == B_ACQUIRE && w->s.owner != who && (w->s.owner >= 0 || w->s.sharers) &&
+		 !w->blocking[who])
 		did = try_result(w, who, PL_RESULT_FAIL, EBUSY, 0, 0);
 	else if (r->op == B_ACQUIRE && w->s.owner < 0 && w->s.inconsistent)
 		did = try_result(w, who, PL_RESULT_FAIL, EOWNERDEAD, w->s.count, 0);
@@ -233,6 +239,7 @@ struct round *world_make(
 		.lowest = model == PL_MODEL_PRIORITY && chance(d, 30) };
 
 	config.freed = lock && !config.robust && chance(d, 50);
+	w.shares = config.freed && chance(d, 70);
 	w.model = pl_reference_of(model);
 	w.b = b_new(model, roll(d, 2, 4));
 	if (!lock && chance(d, 40)) {
@@ -343,7 +350,11 @@ static void spoil_capacity(struct round *b, struct dice *d)
 /* It wanted something else, which the result then contradicts, or not. */
 static void spoil_form(struct round *b, struct dice *d)
 {
-	struct pl_rec *r = pick(b, d, chance(d, 30) ? B_EXCEPT : B_TAKE, 0);
+	struct pl_rec *r = selective(b) ? pick(b, d, chance(d, 30) ? B_EXCEPT : B_TAKE, 0) : NULL;
+	struct pl_rec *lock = pick(b, d, B_ACQUIRE, 0);
+
+	if (lock && b->head[0].caps & PL_FREED)
+		lock->sum ^= PL_SUM_SHARED;
 
 	if (r)
 		r->sum = (uint32_t)roll(d, r->op == B_TAKE ? -3 : 1, 3);
@@ -354,7 +365,7 @@ void world_spoil(struct round *b, struct dice *d)
 	for (int n = roll(d, 1, 2); n > 0; n--) {
 		int how = roll(d, 0, 9);
 
-		if (selective(b) && chance(d, 20)) {
+		if ((selective(b) || b->head[0].model == PL_MODEL_LOCK) && chance(d, 20)) {
 			spoil_form(b, d);
 			continue;
 		}

@@ -259,7 +259,7 @@ def test_plans_do_what_they_say(driver):
 
 
 @pytest.mark.parametrize("name,variant,actors", [
-    ("lock", "ofd", [{"ids": [0, 1], "do": ["lock"], "shared": 1}]),
+    ("lock", "ofd", [{"ids": [0, 1], "do": ["lock"], "start": 1}]),
     ("unix", "dgram", [{"ids": [0], "do": ["send"]}, {"ids": [1], "do": ["recv"], "flags": [0, 2]}]),
     ("sysvmsg", "lowest", [{"ids": [0], "do": ["msgsnd"]}, {"ids": [1], "do": ["msgrcv"], "select": 0}]),
     ("shm", "memfd", [{"ids": [0], "do": ["store"], "at": [0, 64]}, {"ids": [1], "do": ["load"], "at": 8}])])
@@ -270,6 +270,16 @@ def test_a_plan_beyond_the_model_is_not_judged(driver, name, variant, actors):
     r = d.run(on="p", rounds=2, plan={"actors": actors})
     assert (r["unknown"], r["verdict"]) == (2, "unknown") and r["why"].startswith("PLAN: "), r
     held(d, d.run(on="p", rounds=2), 2)
+
+
+@pytest.mark.parametrize("variant", ["record", "ofd", "flock"])
+def test_shared_locks_are_judged_beside_exclusive_ones(driver, variant):
+    d = driver("lock", 4)
+    d.close("o")
+    d.open("p", variant=variant)
+    held(d, d.run(on="p", rounds=4, ops=100, plan={"actors": [
+        {"ids": [0], "do": ["lock"], "shared": [0, 1]}, {"ids": [1], "do": ["lock_shared", "trylock_shared"]},
+        {"ids": [2, 3], "do": ["lock", "trylock", "lock_shared"]}]}), 4)
 
 
 def test_takes_that_select_are_judged_where_the_model_knows_of_it(driver):
