@@ -149,8 +149,8 @@ def driver(request, clause, mechanism, variant, tmp_path):
     run, inst = run_of(f"{request.node.nodeid} {mechanism}"), os.getpid() & 0x7fffffff
     home = Path(folder) / f"conform.{run}.{inst}" if folder else tmp_path / mechanism
     home.mkdir(parents=True, exist_ok=True)
-    s = subject.Subject(clause, variant, mechanism, drivers=drivers_dir(config), target=target_of(config),
-                        run=run, inst=inst, dir=home, seed=zlib.crc32(request.node.nodeid.encode()),
+    s = subject.Subject(clause, variant, mechanism, home, drivers=drivers_dir(config), target=target_of(config),
+                        run=run, inst=inst, seed=zlib.crc32(request.node.nodeid.encode()),
                         transcript=home / TRANSCRIPT)
     try:
         yield s

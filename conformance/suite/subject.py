@@ -7,6 +7,7 @@ that needs a clock: LIVE_S seconds after everything it needs has happened.
 """
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Callable, Sequence
 
 from plumbline.calls import DriverError, Pending, Result
-from plumbline.agent import run
+from plumbline.agent import link, run
 from plumbline.client import Driver
 from plumbline.target import Target
 
@@ -30,6 +31,7 @@ O_NONBLOCK = 0o4000
 SIZE = 24             # a mark: the smallest payload that names itself
 
 NOBODY = 65534
+HISTORY_MAX = 64 << 20  # bytes of one history that are brought home
 CLONE_NEWUSER = 0x10000000
 OBJECT = "o"
 
@@ -51,9 +53,12 @@ class Subject(Driver):
     names: list[str]  # that the system knows its objects by
     notes: list[str]
 
-    def __init__(self, clause: Clause, variant: str, mechanism: str, **kw: Any):
+    def __init__(self, clause: Clause, variant: str, mechanism: str, home: Path, *, drivers: Path, target: Target, **kw: Any):
         self.clause, self.variant, self.names, self.notes = clause, variant, [], []
-        super().__init__(mechanism, **kw)
+        self.home = home
+        self._far = link(target, drivers) if target.agent else None
+        folder = self._far.request("folder")["path"] if self._far else home
+        super().__init__(mechanism, dir=folder, drivers=drivers, target=target, **kw)
         self.about = next(v for v in self.hello["variants"] if v["name"] == variant)
 
     # what it can do
@@ -222,10 +227,17 @@ class Subject(Driver):
     def judged(self, ok: dict[str, Any], seen: int = 0) -> dict[str, Any]:
         if ok["verdict"] == "violated":
             ev = next((e for e in self.events[seen:] if e["ev"] == "violation"), {})
+            self._bring(ev.get("files") or [])
             raise Violation(ev.get("rule", "?"), ev.get("text", "no event told what"), ev.get("witness"), ev.get("files"))
         if ok["verdict"] == "unknown" or not ok["judged"]:
             raise Unknown(ok.get("why", "no round was judged"))
         return ok
+
+    def _bring(self, files: Sequence[str]) -> None:
+        """Histories that a driver behind an agent has kept: the agent's folder goes with it."""
+        for name in files if self._far else ():
+            with contextlib.suppress(OSError):
+                self._far.fetch(name, self.home / name, [HISTORY_MAX])
 
 
 def said(r: Result) -> str:

@@ -7,6 +7,7 @@ one is carried there over the very same stdin, by a shell of the target (see _SH
 from __future__ import annotations
 
 import atexit
+import base64
 import json
 import os
 import re
@@ -137,6 +138,26 @@ class Link:
             kind = Unlike if err.get("name") in ("ENOTDIR", "EISDIR") else WireError
             raise kind(5, f"{self.target}: {err.get('msg', err)}")
         return reply["ok"]
+
+    def fetch(self, path: str, to: Path, budget: list[int]) -> None:
+        """A file of the agent's work folder, or a folder and all below it, as far as the budget of bytes goes."""
+        try:
+            names: list[str] = []
+            while more := self.request("list", path=path, at=len(names))["names"]:
+                names += more
+        except Unlike:  # a file
+            with open(to, "wb") as f:
+                while budget[0] > 0:
+                    data = base64.b64decode(self.request("read", path=path, at=f.tell())["data"])
+                    if not data:
+                        return
+                    f.write(data)
+                    budget[0] -= len(data)
+            return
+        to.mkdir(exist_ok=True)
+        for name in names:
+            if "/" not in name:
+                self.fetch(f"{path}/{name}", to / name, budget)
 
     def close(self) -> None:
         """End of input: the agent stops its drivers and removes what it brought."""

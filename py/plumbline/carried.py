@@ -6,7 +6,6 @@ same, and at its end the run's folder is read back, file by file.
 """
 from __future__ import annotations
 
-import base64
 import json
 import queue
 import signal
@@ -15,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .agent import Link, Unlike, link, run
+from .agent import Link, link, run
 from .channel import Channel
 from .console import Out
 from .outcomes import EXIT_BROKEN, Trouble
@@ -64,7 +63,7 @@ def engine(out: Out, places: Places, target: Target, mix: list[str], opts: list[
         status = child.exit_status(5)
         s.exit, s.stderr = EXIT_BROKEN if status is None or status < 0 else status, child.stderr_tail
         folder.mkdir(parents=True, exist_ok=True)
-        _fetch(there, "stress", folder, [_COPY_MAX])
+        there.fetch("stress", folder, [_COPY_MAX])
         s.summary = json.loads((folder / "run.json").read_text())
     except (WireError, OSError, ValueError) as e:
         s.exit = EXIT_BROKEN if s.exit in (0, 1) else s.exit
@@ -92,25 +91,3 @@ def _follow(child: Channel, said: "queue.SimpleQueue[bytes | None]", board: Boar
         except KeyboardInterrupt:
             interrupts += 1
             child.signal(signal.SIGINT if interrupts < 3 else signal.SIGKILL, group=interrupts >= 3)
-
-
-def _fetch(there: Link, path: str, to: Path, budget: list[int]) -> None:
-    """A file, or a folder and all below it, as far as the budget goes."""
-    try:
-        at = 0
-        names: list[str] = []
-        while more := there.request("list", path=path, at=at)["names"]:
-            names, at = names + more, at + len(more)
-    except Unlike:  # a file
-        with open(to, "wb") as f:
-            while budget[0] > 0:
-                data = base64.b64decode(there.request("read", path=path, at=f.tell())["data"])
-                if not data:
-                    return
-                f.write(data)
-                budget[0] -= len(data)
-        return
-    to.mkdir(exist_ok=True)
-    for name in names:
-        if "/" not in name:
-            _fetch(there, f"{path}/{name}", to / name, budget)
