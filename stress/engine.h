@@ -38,6 +38,7 @@ enum {
 	RING_LINE = 256,	/* ... and bytes of each */
 	VIOLATIONS_KEPT = 100,	/* in run.json, of each list */
 	VIOLATIONS_TOLD = 1000, /* as events */
+	TIMELINE_LINES = 64,	/* of a violation, for people */
 	NAME_MAX_ = 32,
 	DETAIL_OPS = 48, /* operations of a kind of driver, counted apart */
 	DETAIL_EDGES = 96,

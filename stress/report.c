@@ -101,9 +101,27 @@ void report_hang(struct driver *d, json_t *o, bool violated)
 	d->hang |= violated;
 }
 
+/* Of a driver's first violation: what was promised, and the operations that show that it was not kept. */
+static void show_operations(struct engine *e, const json_t *event)
+{
+	const char *promise = json_string_value(json_object_get(event, "promise"));
+	const json_t *lines = json_object_get(event, "timeline");
+	size_t i;
+	json_t *line;
+
+	if (promise && *promise)
+		human_note(e, "  promised: %s", promise);
+	json_array_foreach(lines, i, line)
+	{
+		if (i < TIMELINE_LINES && json_is_string(line))
+			human_note(e, "  %s", json_string_value(line));
+	}
+}
+
 void report_violation(struct driver *d, const json_t *event)
 {
 	struct engine *e = d->e;
+	bool first = d->violations == 0;
 	json_t *o = events_who(d), *ev = json_deep_copy(event);
 	char name[2 * NAME_MAX_], *replay = report_command(e, d->scene ? -1 : (int)d->inst);
 	const char *rule = json_string_value(json_object_get(event, "rule"));
@@ -126,12 +144,14 @@ void report_violation(struct driver *d, const json_t *event)
 	d->sure += !clock_decides(event);
 	d->mix->sure += !clock_decides(event);
 	e->nviolations++;
-	d->violations += d->violations == 0;
+	d->violations += first;
 	if (json_array_size(e->violations) < VIOLATIONS_KEPT)
 		(void)json_array_append(e->violations, o);
 	if (e->nviolations <= 10)
 		human_note(e, "VIOLATED: %s instance %u, %s: %s", mix_name(d->mix, name), d->inst,
 			rule ? rule : "no rule", text ? text : "");
+	if (e->nviolations <= 10 && first)
+		show_operations(e, event);
 	if (e->nviolations <= VIOLATIONS_TOLD)
 		events_put(e, "violation", o);
 	else

@@ -158,6 +158,15 @@ const char *pl_say_ns(int64_t ns)
 	return s;
 }
 
+const char *pl_say_before(struct pl_case *c, uint32_t earlier, uint32_t later)
+{
+	int64_t span = pl_span(c, earlier, later);
+	char *s = scratch();
+
+	snprintf(s, 32, "%s%sbefore", span > 0 ? pl_say_ns(span) : "", span > 0 ? " " : "");
+	return s;
+}
+
 const char *pl_say_op(const struct pl_case *c, uint32_t ref)
 {
 	int who;

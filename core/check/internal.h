@@ -125,6 +125,9 @@ bool pl_settled(const struct pl_case *c);
  * turn. */
 const char *pl_say_token(uint64_t token);
 const char *pl_say_ns(int64_t ns);
+
+/* "12.4 us before", of two events; at one instant of one actor's only "before". */
+const char *pl_say_before(struct pl_case *c, uint32_t earlier, uint32_t later);
 const char *pl_say_op(const struct pl_case *c, uint32_t ref);
 int pl_say_actor(const struct pl_case *c, uint32_t ref);
 

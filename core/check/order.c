@@ -30,17 +30,17 @@ void pl_order_found(struct pl_values *q, const struct pl_value *a, const struct 
 		is = pl_find(c, q->order, put < take ? put : take,
 			"actor %d received %s after actor %d had received %s, although the %s of "
 			"%s "
-			"returned %s before that of %s began",
+			"returned %s that of %s began",
 			pl_say_actor(c, a->take), pl_say_token(a->token), pl_say_actor(c, b->take),
 			pl_say_token(b->token), pl_say_op(c, a->put), pl_say_token(a->token),
-			pl_say_ns(pl_span(c, a->e_ret, b->e_inv)), pl_say_token(b->token));
+			pl_say_before(c, a->e_ret, b->e_inv), pl_say_token(b->token));
 	else
 		is = pl_find(c, q->order, put,
-			"%s was never received, although its %s returned %s before that of %s "
+			"%s was never received, although its %s returned %s that of %s "
 			"began, "
 			"which actor %d received",
 			pl_say_token(a->token), pl_say_op(c, a->put),
-			pl_say_ns(pl_span(c, a->e_ret, b->e_inv)), pl_say_token(b->token),
+			pl_say_before(c, a->e_ret, b->e_inv), pl_say_token(b->token),
 			pl_say_actor(c, b->take));
 	if (!is)
 		return;

@@ -89,10 +89,10 @@ void pl_stream_first_byte(struct pl_stream *s, int t)
 	if (!s->overlapping && s->newest >= 0 && v->e_ret != PL_NEVER &&
 		s->q.v[s->newest].e_inv > v->e_ret) {
 		is = pl_find(s->c, "ORDER", pl_gap(s->c, v->e_ret, s->q.v[s->newest].e_inv),
-			"%s came out after %s, although its write returned %s before that of %s "
+			"%s came out after %s, although its write returned %s that of %s "
 			"began",
 			pl_stream_name_of(s, t), pl_stream_name_of(s, s->newest),
-			pl_say_ns(pl_span(s->c, v->e_ret, s->q.v[s->newest].e_inv)),
+			pl_say_before(s->c, v->e_ret, s->q.v[s->newest].e_inv),
 			pl_stream_name_of(s, s->newest));
 		pl_stream_blame(s, is, t, s->newest);
 	}

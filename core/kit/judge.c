@@ -119,6 +119,16 @@ static void save(const struct pl_log *l)
 		(void)raw_close((int)fd);
 }
 
+/* After the verdict, which stands whatever becomes of this. */
+static void tell(const struct pl_log *logs, int n)
+{
+	static struct pl_story s;
+
+	pl_story_tell(logs, n, 0, &c->shared->verdict, &s, NULL);
+	c->shared->story = s;
+	c->shared->verdict.confirmed |= s.confirmed;
+}
+
 pid_t pl_judge_start(void)
 {
 	struct pl_log logs[PL_ACTORS_MAX + 1];
@@ -126,6 +136,8 @@ pid_t pl_judge_start(void)
 	pid_t self = getpid(), pid;
 
 	c->shared->checked = 0;
+	c->shared->story.n = 0;
+	c->shared->story.drawing[0] = 0;
 	pid = fork();
 	if (pid != 0)
 		return pid;
@@ -144,6 +156,8 @@ pid_t pl_judge_start(void)
 	for (i = 0; c->shared->half && c->dir[0] && i < n && !c->job->cleaning; i++)
 		save(&logs[i]);
 	c->shared->checked = 1;
+	if (c->shared->verdict.outcome == PL_VIOLATED && c->shared->saved <= SAVED_MAX)
+		tell(logs, n);
 	raw_exit(0);
 }
 
@@ -172,6 +186,16 @@ static json_t *witness(const struct pl_witness *w)
 	return o;
 }
 
+/* The operations shown, in order; without a story those that the verdict points at. */
+static json_t *witnesses(const struct pl_verdict *v)
+{
+	json_t *a = c->shared->story.n ? pl_story_ops(&c->shared->story, c->t0) : json_array();
+
+	for (int i = 0; !c->shared->story.n && i < v->nwit && i < PL_WITNESS_MAX; i++)
+		(void)json_array_append_new(a, witness(&v->wit[i]));
+	return a;
+}
+
 static json_t *files(void)
 {
 	struct pl_log logs[PL_ACTORS_MAX + 1];
@@ -194,18 +218,19 @@ void pl_judge_violation(const struct pl_verdict *v)
 {
 	const struct pl_hist_head *h = pl_hist(c->shared, PL_ACTORS_MAX);
 	uint64_t done, okay, fail, bytes;
-	json_t *w = json_array();
+	const struct pl_story *s = &c->shared->story;
 	char seed[24];
-	int i;
 
-	for (i = 0; i < v->nwit && i < PL_WITNESS_MAX; i++)
-		(void)json_array_append_new(w, witness(&v->wit[i]));
 	(void)snprintf(seed, sizeof seed, "0x%llx", (unsigned long long)c->seed);
 	pl_run_totals(&done, &okay, &fail, &bytes);
-	pl_event("violation",
-		json_pack("{sssssssisssssIsIsbsoso}", "rule", v->rule, "model",
-			pl_model_name((enum pl_model)h->model), "variant", h->variant, "round",
-			(int)h->round, "seed", seed, "text", v->text, "slack_ns",
-			(json_int_t)v->slack_ns, "done", (json_int_t)done, "confirmed",
-			(int)v->confirmed, "witness", w, "files", files()));
+	pl_event(
+		"violation", json_pack("{sssssssisssssssIsIsbsbsIsIsososo}", "rule", v->rule,
+				     "model", pl_model_name((enum pl_model)h->model), "variant",
+				     h->variant, "round", (int)h->round, "seed", seed, "text",
+				     v->text, "promise", pl_promise(h->model, v->rule), "slack_ns",
+				     (json_int_t)v->slack_ns, "done", (json_int_t)done, "confirmed",
+				     (int)v->confirmed, "enough", (int)(s->n && s->enough), "of",
+				     (json_int_t)(s->n ? s->of : v->ops + v->pending), "level",
+				     (json_int_t)(s->n ? s->level : -1), "witness", witnesses(v),
+				     "timeline", pl_story_lines(s), "files", files()));
 }

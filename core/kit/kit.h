@@ -29,6 +29,7 @@
 #include "../check/check.h"
 #include "../driver.h"
 #include "../hist/history.h"
+#include "../witness/story.h"
 #include "frame.h"
 
 #include <jansson.h>
@@ -117,6 +118,7 @@ struct pl_shared {
 	uint32_t beyond; /* the plan has operations, or arguments, that no model is about */
 	uint32_t half;	 /* what is put here is taken elsewhere, or the other way round */
 	struct pl_verdict verdict;
+	struct pl_story story; /* of a violated round whose history is kept */
 	struct pl_slot slot[PL_ACTORS_MAX];
 	struct pl_part part[PL_ACTORS_MAX];
 };

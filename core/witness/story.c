@@ -128,6 +128,7 @@ void pl_story_tell(const struct pl_log *logs, int nlogs, int64_t clock_error,
 	reduced = pl_reduce(logs, nlogs, clock_error, v, &part) == 0;
 	if (reduced) {
 		s->ops = part.ops;
+		s->confirmed = part.v.confirmed;
 		s->level = level_of(part.logs, part.n);
 		choose(s, part.logs, part.n, v, false);
 	} else {

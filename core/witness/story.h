@@ -19,6 +19,7 @@ enum {
 /* Of one size, without pointers: it may lie in shared memory. */
 struct pl_story {
 	bool enough; /* the operations shown are violated by the same rule when nothing else is there */
+	bool confirmed;	  /* of the part too a search found no order of all operations */
 	uint64_t ops, of; /* how many are enough, of how many; ops 0: no smaller part was found */
 	int64_t level;	  /* what a counter begins with; -1: no counter, or not known */
 	int n;		  /* shown, in order of their begins; control's among them */

@@ -28,6 +28,7 @@ FOLDER = "stress"
 _VERDICT = {0: "held", 1: "violated", 3: "broken", 4: "skipped", 5: "unknown", 130: "interrupted"}
 PATIENCE_S = 60.0  # the engine may be silent so long: its own waits all have shorter deadlines
 VIOLATIONS = 100  # of one kind that a run keeps
+LINES_MAX, LINE_MAX = 64, 120  # of a drawing
 
 
 @dataclass
@@ -239,11 +240,16 @@ def show(out: Out, s: Stress, found: list[dict[str, Any]], what: str = "stress")
             rows,
             right=range(1, 9),
         )
+    drawn: set[tuple[str, Any]] = set()  # the first of each driver
     for v in found[:10]:
         out.say(
             f"VIOLATED {v['clause'] or v.get('rule')} {_name(v)} instance {v.get('instance')}: {v['reason']}",
             "bold red",
         )
+        if (at := (_name(v), v.get("instance"))) not in drawn:
+            drawn.add(at)
+            for line in story(v):
+                out.say(f"  {line}")
     _show_gallery(out, s.summary.get("gallery"))
     for h in s.summary.get("hangs") or []:
         out.say(f"HANG {hang_words(h)}", "bold red") if accuses(h) else out.say(hang_words(h))
@@ -256,6 +262,15 @@ def show(out: Out, s: Stress, found: list[dict[str, Any]], what: str = "stress")
             out.say(f"  {line}")
     elif s.summary.get("why"):
         out.say(f"{what}: {s.summary['verdict']}: {s.summary['why']} ({s.seconds:.1f} s)")
+
+
+def story(v: dict[str, Any]) -> list[str]:
+    """What was promised, and the operations that show that it was not kept: the lines that the driver drew."""
+    lines = v.get("timeline") if isinstance(v.get("timeline"), list) else []
+    promise = v.get("promise")
+    return ([f"promised: {promise}"] if promise and isinstance(promise, str) else []) + [
+        x[:LINE_MAX] for x in lines[:LINES_MAX] if isinstance(x, str)
+    ]
 
 
 def _show_gallery(out: Out, scenes: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from .. import __version__, claims
-from ..history import STATES
+from ..history import CONTROL, STATES
 from ..outcomes import OUTCOMES, Record, cells, column, plural
 from ..runfolder import RunFolder
 from ..stress import FOLDER, accuses, hang_words
@@ -173,6 +173,9 @@ def _findings(violations: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "ops": [_readable(w) for w in witness if isinstance(w, dict)],
             "svg": svg.timeline(witness),
             "foreseen": v.get("expected") == "violated",
+            "of": v["of"] if type(v.get("of")) is int else 0,
+            "before": v["level"] if type(v.get("level")) is int and v["level"] >= 0 else None,
+            "shown": sum(isinstance(w, dict) and w.get("actor") != CONTROL for w in witness),
         }
     return sorted(groups.values(), key=lambda g: g["foreseen"])
 

@@ -7,8 +7,11 @@ from typing import Any, Sequence
 
 from markupsafe import Markup, escape
 
+from ..history import CONTROL
+
 _OPS_MAX = 20  # of a witness; more are cut from its middle
-_LANE, _LEFT, _STEP = 50, 74, 58
+_LANE, _LEFT, _STEP, _LETTER = 42, 74, 58, 6.4
+_LABEL_MAX = 60
 
 
 def duration(ns: float) -> str:
@@ -36,8 +39,8 @@ def timeline(witness: Sequence[dict[str, Any]]) -> Markup:
         ops = ops[: _OPS_MAX // 2] + ops[-_OPS_MAX // 2 :]
     actors = sorted({str(w.get("actor", "?")) for w in ops}, key=lambda a: (len(a), a))
     stamps = sorted({t for w in ops for t in (w["t_inv"], _end(w)) if t is not None})
-    place = {t: _LEFT + 14 + i * _STEP for i, t in enumerate(stamps)}
-    right = _LEFT + 14 + len(stamps) * _STEP
+    place = _places(ops, stamps)
+    right = max(place[stamps[-1]] + _STEP, *(place[w["t_inv"]] + _wide(w) for w in ops if _end(w) is None), 0)
     height = len(actors) * _LANE + 34
     out = [
         f'<svg class="timeline" viewBox="0 0 {right + 150} {height}" width="{right + 150}" height="{height}" '
@@ -46,14 +49,12 @@ def timeline(witness: Sequence[dict[str, Any]]) -> Markup:
     for i, a in enumerate(actors):
         y = i * _LANE + 24
         out.append(
-            f'<text class="who" x="0" y="{y + 4}">actor {escape(a)}</text>'
+            f'<text class="who" x="0" y="{y + 4}">{escape("control" if a == str(CONTROL) else f"actor {a}")}</text>'
             f'<line class="lane" x1="{_LEFT}" x2="{right}" y1="{y}" y2="{y}"/>'
         )
-    seen = dict.fromkeys(actors, 0)
     for w in sorted(ops, key=lambda w: w["t_inv"]):
         who = str(w.get("actor", "?"))
-        out.append(_bar(w, actors.index(who) * _LANE + 24, place, right, seen[who] % 2 == 1))
-        seen[who] += 1
+        out.append(_bar(w, actors.index(who) * _LANE + 24, place, right))
     for a, b in zip(stamps, stamps[1:]):
         out.append(
             f'<text class="gap" x="{(place[a] + place[b]) / 2}" y="{height - 4}">{escape(duration(b - a))}</text>'
@@ -61,27 +62,46 @@ def timeline(witness: Sequence[dict[str, Any]]) -> Markup:
     return Markup("".join(out) + "</svg>")
 
 
+def _places(ops: Sequence[dict[str, Any]], stamps: Sequence[int]) -> dict[int, float]:
+    """Where each stamp stands: as far from the one before as the labels of what ends there ask for."""
+    place: dict[int, float] = {}
+    at = _LEFT + 14.0
+    for t in stamps:
+        at = max([at, *(place[w["t_inv"]] + _wide(w) for w in ops if _end(w) == t and w["t_inv"] < t)])
+        place[t] = at
+        at += max([_STEP, *(_wide(w) for w in ops if w["t_inv"] == t == _end(w))])
+    return place
+
+
+def _wide(w: dict[str, Any]) -> float:
+    return 12 + _LETTER * len(_label(w))
+
+
 def _end(w: dict[str, Any]) -> int | None:
     t = w.get("t_ret")
     return t if isinstance(t, int) and t >= w["t_inv"] and w.get("state") not in ("invoked", 1) else None
 
 
-def _bar(w: dict[str, Any], y: int, place: dict[int, float], right: float, below: bool) -> str:
-    """Labels of one actor's neighbours take turns above and below, so that they do not meet."""
+def _bar(w: dict[str, Any], y: int, place: dict[int, float], right: float) -> str:
     x0, end = place[w["t_inv"]], _end(w)
     x1 = place[end] if end is not None else right
     kind = "open" if end is None else "fail" if w.get("errno") else "okay"
-    result = "never returned" if end is None else str(w.get("errno") or w.get("ret", ""))
-    what = " ".join(filter(None, [str(w.get("f", "?")), token(w.get("token"))])) + (
-        f" ({w['tag']})" if w.get("tag") else ""
-    )
-    more = ", ".join(f"{k} {w[k]}" for k in ("seq", "token", "tag") if w.get(k) not in (None, "", "0x0"))
+    more = ", ".join(f"{k} {w[k]}" for k in ("seq", "token", "tag", "ret") if w.get(k) not in (None, "", "0x0"))
     return (
-        f'<g><title>{escape(what)} → {escape(result)}; {escape(more)}</title>'
+        f"<g><title>{escape(_label(w))}; {escape(more)}</title>"
         f'<rect class="op {kind}" x="{x0}" y="{y - 8}" width="{max(x1 - x0, 6)}" height="16" rx="3"/>'
-        f'<text class="op" x="{x0 + 1}" y="{y + 20 if below else y - 12}">'
-        f'{escape(what)} → {escape(result)}</text></g>'
+        f'<text class="op" x="{x0 + 1}" y="{y - 12}">{escape(_label(w))}</text></g>'
     )
+
+
+def _label(w: dict[str, Any]) -> str:
+    """What the driver calls it, "send 0#17"; or in words made from its record."""
+    end, label = _end(w), w.get("label")
+    if isinstance(label, str) and label:
+        return label[:_LABEL_MAX] if end is not None or w.get("actor") == CONTROL else f"{label[:_LABEL_MAX]} …"
+    what = " ".join(filter(None, [str(w.get("f", "?")), token(w.get("token"))]))
+    what += f" ({w['tag']})" if w.get("tag") else ""
+    return f"{what} → {'never returned' if end is None else w.get('errno') or w.get('ret', '')}"
 
 
 def token(value: Any) -> str:
