@@ -117,9 +117,13 @@ def d(request, case, tmp_path):
     for cap in request.node.get_closest_marker("clause").kwargs.get("caps", ()):
         if cap not in (about or {"caps": (cap,)})["caps"]:
             raise outcome.NotHere(f"{clause.mechanism}/{variant} has no capability '{cap}'")
-    with driver(request, clause, clause.mechanism, variant, tmp_path) as s:
-        yield s
-    keep(request, s)
+    s = None
+    try:
+        with driver(request, clause, clause.mechanism, variant, tmp_path, TRANSCRIPT) as s:
+            yield s
+    finally:
+        if s:
+            keep(request, s)
 
 
 @pytest.fixture
@@ -144,14 +148,14 @@ def variant_of(config, mechanism, variant):
 
 
 @contextlib.contextmanager
-def driver(request, clause, mechanism, variant, tmp_path):
+def driver(request, clause, mechanism, variant, tmp_path, transcript=None):
     config, folder = request.config, os.environ.get("PLUMBLINE_RUN_DIR")
     run, inst = run_of(f"{request.node.nodeid} {mechanism}"), os.getpid() & 0x7fffffff
     home = Path(folder) / f"conform.{run}.{inst}" if folder else tmp_path / mechanism
     home.mkdir(parents=True, exist_ok=True)
     s = subject.Subject(clause, variant, mechanism, home, drivers=drivers_dir(config), target=target_of(config),
                         run=run, inst=inst, seed=zlib.crc32(request.node.nodeid.encode()),
-                        transcript=home / TRANSCRIPT)
+                        transcript=home / transcript if transcript else None)
     try:
         yield s
         leaked = s.stop()

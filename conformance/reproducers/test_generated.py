@@ -55,6 +55,13 @@ def program(path):
     return path.with_suffix("")
 
 
+def plumbline(*argv, cwd):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "PLUMB"))}
+    env |= {"PYTHONPATH": os.fspath(SOURCE / "py"), "PLUMBLINE_DRIVERS": os.fspath(BUILD / "drivers")}
+    return subprocess.run([sys.executable, "-B", "-m", "plumbline", *argv], cwd=cwd, env=env, capture_output=True, text=True,
+                          timeout=600)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """The programs of a mechanism, compiled: {clause: [path]}."""
@@ -63,11 +70,8 @@ def made(tmp_path_factory):
     def make(mechanism):
         if mechanism not in cache:
             folder = tmp_path_factory.mktemp(mechanism)
-            env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "PLUMB"))}
-            env |= {"PYTHONPATH": os.fspath(SOURCE / "py"), "PLUMBLINE_DRIVERS": os.fspath(BUILD / "drivers")}
             words = " or ".join(c if "/" in c else f"{c}/" for c in CHOSEN[mechanism].split())
-            done = subprocess.run([sys.executable, "-m", "plumbline", "repro", mechanism, "--c", "-k", words, "-o", folder],
-                                  env=env, capture_output=True, text=True, timeout=600)
+            done = plumbline("repro", mechanism, "--c", "-k", words, "-o", folder, cwd=folder)
             assert done.returncode == 0, done.stdout + done.stderr
             cache[mechanism] = {}
             for path in sorted(folder.glob("*.c")):
@@ -81,6 +85,10 @@ def run(path, **env):
     done = subprocess.run([path], env=os.environ | env, capture_output=True, text=True, timeout=120)
     assert done.returncode in (0, 1, 77), f"{path.name} ended with {done.returncode}: {done.stderr}"
     return done.returncode, done.stdout.strip()
+
+
+def run_code(path):
+    return run(program(path))[0]
 
 
 def listed(path):
@@ -115,3 +123,22 @@ def test_a_mutant_turns_it_red(mechanism, clause, mutant, made, tmp_path):
            "PLUMB_MUTANT": mutant["conform"].get("spec", mutant["name"])}
     said = [run(path, **env, PLUMB_MUTANT_STATE=os.fspath(tmp_path / path.name)) for path in made(mechanism)[clause]]
     assert any(code == 1 for code, _ in said), f"{mutant['breaks']}: {said}"
+
+
+def test_a_run_keeps_what_its_violated_tests_saw(tmp_path):
+    """And nothing of the others; what it kept is told without a driver."""
+    conform = plumbline("conform", "mq", "-k", "PMQ-16 or PMQ-26", "--jobs", "0", cwd=tmp_path)
+    if conform.returncode == 0:
+        pytest.skip("PMQ-16 holds here")
+    run = (tmp_path / "plumbline-results/latest").resolve()
+    assert [p.name.split("-mq-")[0] for p in (run / "transcripts").iterdir()] == ["PMQ-16"], conform.stdout
+    assert not list(run.glob("conform.*/*")), "a test's own folder is empty at its end, and goes"
+    done = plumbline("repro", "latest/PMQ-16/mq", "--c", "-o", "it.c", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert run_code(tmp_path / "it.c") == 1
+    assert "after mq_close of the other descriptor another" in " ".join((tmp_path / "it.c").read_text().split())
+
+
+def test_a_clause_without_a_program_says_why(tmp_path):
+    done = plumbline("repro", "PMQ-25/mq", "--c", "-k", "many_at_once", cwd=tmp_path)
+    assert done.returncode == 4 and "judged by rounds" in done.stderr, done.stdout + done.stderr

@@ -196,6 +196,8 @@ def test_what_to_tell_is_parsed():
     assert parsed("latest/PMQ-16/mq", known, ["mq"]) == ("latest", "PMQ-16", "mq", "mq")
     assert parsed("pmq-16", known, ["mq"]) == ("", "PMQ-16", "", "mq")
     assert parsed("mutex/robust", known, ["mutex"]) == ("", "", "robust", "mutex")
+    with pytest.raises(Trouble, match="has no C yet"):
+        parsed("latest/3", known, ["mq"])
     with pytest.raises(Trouble, match="say a clause"):
         parsed("nothing", known, ["mq"])
 

@@ -40,6 +40,11 @@ def parsed(what: str, known: Catalogue, mechanisms: list[str]) -> tuple[str, str
     if at is not None:
         clause = known.by_id[parts[at].upper()]
         return "/".join(parts[:at]), clause.id, "/".join(parts[at + 1 :]), clause.mechanism
+    if parts[-1].isdigit():
+        raise Trouble(
+            f"{what}: what a round has shown has no C yet; its saved histories are the evidence (plumb-check)",
+            EXIT_NOTHING,
+        )
     if parts[0] in mechanisms and len(parts) < 3:
         return "", "", "/".join(parts[1:]), parts[0]
     raise Trouble(

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from ..target import Target
 from .calls import NoCall
 from .judge import VIOLATED, Judge
 from .mine import Miner, first
@@ -101,7 +102,10 @@ def _judge(item: Any, d: Any) -> Judge:
         return ended.reason if ended.outcome == "violated" else ""
 
     def driver(wire: Any) -> Any:
-        return subject(d.clause, d.variant, d.clause.mechanism, drivers="none", run="replayed", wire=wire)
+        home, here = Path(d.transcript).parent, Target.parse("")
+        return subject(
+            d.clause, d.variant, d.clause.mechanism, home, drivers=Path("none"), target=here, run="replayed", wire=wire
+        )
 
     return Judge(lambda other: item.obj(**{**args, "d": other}), driver, violated)
 
