@@ -186,6 +186,8 @@ class Story:
         return [Entry(s.id, f"{', '.join(names)};", False)]
 
     def _release(self, s: Step, pending: dict[int, Step]) -> list[Entry]:
+        if self.table["open"].get("each"):
+            raise NoScript("an object that is given up, and found again by its name, has no C yet")
         spec = calls.entry(self.about.mechanism, "close")
         handle, _, end = s.request["on"].partition(".")
         each = [end] if end or not self.table.get("ends") else self.table["ends"]
