@@ -43,6 +43,8 @@ static bool read_queue(struct loader *l, const struct pl_event *e, struct pl_jit
 	bool number = pl_moves_number(l->c->actor[e->who].head, r);
 	bool named = r->token != 0 && (r->len >= PL_MARK || number);
 
+	if (e->role != PL_PUT && e->role != PL_TAKE) /* its number may be in no table */
+		return false;
 	o->op.value = r->token, o->op.tag = r->aux, o->op.len = r->len;
 	o->op.form = (int32_t)r->sum;
 	o->op.except = l->c->actor[e->who].head->op[r->op].how & PL_EXCEPT;
@@ -50,8 +52,6 @@ static bool read_queue(struct loader *l, const struct pl_event *e, struct pl_jit
 		return named && l->j->config.capacity && !fails_otherwise(r);
 	if (e->role == PL_PUT)
 		return named || cannot(l, "payloads too short to be told apart were put");
-	if (e->role != PL_TAKE)
-		return false;
 	if (r->state == PL_FAIL)
 		return pl_says_empty(l->c, r);
 	if (r->state == PL_OK && r->token == 0 && !number)
