@@ -177,8 +177,9 @@ void pl_rest_watch(int64_t now)
 		return pl_rest_give_up();
 	pl_run_totals(&done, &okay, &fail, &bytes);
 	if (okay != j->last_okay)
-		j->last_okay = okay, j->fruit = now;
-	else if (now - j->fruit > PL_FRUIT_NS && now - c->shared->start_at > PL_FRUIT_NS)
+		j->last_okay = okay, j->fruit = now, j->barren = fail;
+	else if (now - j->fruit > PL_FRUIT_NS && now - c->shared->start_at > PL_FRUIT_NS &&
+		 fail - j->barren > 2 * (uint64_t)c->nactors) /* else it waits for a CPU */
 		atomic_store(&c->shared->stop, 1); /* who only fails, and tries again, is done */
 	if (done != j->last_count) {
 		j->last_count = done, j->moved = now;

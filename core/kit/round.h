@@ -40,8 +40,9 @@ struct pl_run {
 	int64_t round_begun, stage_begun, work_ended, due, clean_from;
 	int64_t nap; /* between two looks for a seat of a checker */
 	uint64_t last_count, last_okay;
-	int64_t fruit; /* when an operation was last seen to have succeeded */
-	int64_t moved; /* when the count was last seen to have changed */
+	int64_t fruit;	 /* when an operation was last seen to have succeeded, */
+	uint64_t barren; /* and how many had failed by then */
+	int64_t moved;	 /* when the count was last seen to have changed */
 	/* what the reply tells */
 	uint64_t rounds, judged, unknown, violated, done, okay, fail, bytes, killed, pending,
 		ordered, shorts, overlapped;
