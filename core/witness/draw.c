@@ -175,7 +175,7 @@ static void bar(const struct drawing *d, int i, char *line)
 	int x0 = d->x[d->from[i]], x1 = d->to[i] < 0 ? d->right : d->x[d->to[i]];
 	int at = x0 + (d->numbers ? 1 : 2);
 	const char *label = d->s->label[i];
-	char number[8];
+	char number[12];
 
 	(void)snprintf(number, sizeof number, "%d", i + 1);
 	label = d->numbers ? number : label;
