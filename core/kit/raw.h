@@ -37,7 +37,7 @@ static inline int64_t pl_now(void)
  */
 static inline void pl_stamped(void)
 {
-	atomic_thread_fence(memory_order_seq_cst);
+	__sync_synchronize();
 }
 
 /* Before the return stamp is read: what was stored is seen by all others from now on, in place of waiting in a
@@ -48,7 +48,7 @@ static inline void pl_stamped(void)
  * it was issued. `dsb` is done when its stores are seen, and the `isb` behind it keeps the counter there. */
 static inline void pl_settle(void)
 {
-	atomic_thread_fence(memory_order_seq_cst);
+	__sync_synchronize();
 #ifdef __aarch64__
 	__asm__ volatile("dsb ish\n\tisb" ::: "memory");
 #endif
