@@ -32,6 +32,13 @@ def duration(text: str) -> float:
         raise argparse.ArgumentTypeError(str(e)) from None
 
 
+def workers(text: str) -> str:
+    """0 is no worker: the suites in one process."""
+    if text != "auto" and not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r}: a number, or auto")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="plumbline",
@@ -51,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     suites = argparse.ArgumentParser(add_help=False)
     suites.add_argument("-k", dest="keyword", metavar="EXPR", default="", help="only tests that match, as for pytest")
     suites.add_argument("--shard", metavar="N/M", default="", help="the Nth of M parts of the tests")
-    suites.add_argument("--jobs", metavar="N", default="auto", help="tests at once (default: as many as CPUs)")
+    suites.add_argument("--jobs", metavar="N", type=workers, default="auto", help="tests at once (default: CPUs + 4)")
     suites.add_argument("--budget", metavar="TIME", type=duration, help="stop the suites after so long, as in 5m")
 
     def add(name: str, what: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:

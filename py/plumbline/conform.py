@@ -28,6 +28,7 @@ from .tether import tied
 
 RESULTS = "results.jsonl"
 _FILES_BASE, _FILES_WORKER = 48, 4  # descriptors that pytest needs, and for each worker more
+_WORKERS_MORE = 4  # than CPUs
 _INTERRUPT_S = 20.0  # what pytest gets to tear down after Ctrl-C
 
 
@@ -118,15 +119,18 @@ def run(
     return c
 
 
-def check_room() -> None:
-    """Trouble where the suites themselves cannot work, whatever the mechanisms do."""
-    need = _FILES_BASE + _FILES_WORKER * (os.cpu_count() or 1)
+def workers(asked: str) -> str:
+    """How many tests at once: all CPUs and a few, as most of a test is waiting; fewer where descriptors are few.
+    Trouble where the suites themselves cannot work, whatever the mechanisms do."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= need:
-        return
-    if hard != resource.RLIM_INFINITY and hard < need:
+    room = sys.maxsize if hard == resource.RLIM_INFINITY else (hard - _FILES_BASE) // _FILES_WORKER
+    count = min((os.cpu_count() or 1) + _WORKERS_MORE, max(1, room)) if asked == "auto" else int(asked)
+    need = _FILES_BASE + _FILES_WORKER * count
+    if count > room:
         raise Trouble(f"RLIMIT_NOFILE is {hard}, the suites need {need}: raise it (ulimit -n)", EXIT_BROKEN)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
+    if soft != resource.RLIM_INFINITY and soft < need:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
+    return str(count)
 
 
 def _environment(places: Places, folder: RunFolder, target: Target, chosen: list[str], shard: str) -> dict[str, str]:

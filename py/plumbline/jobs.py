@@ -66,7 +66,7 @@ class Job:
         suites.check_mechanisms(self.args.mechanisms, self.places.need_drivers())
         named = dict.fromkeys(m.split("/")[0] for m in self.args.mechanisms if "/" in m)
         suites.check_variants(self.args.mechanisms, ask(self.places, self.target, list(named)))
-        suites.check_room()
+        self.args.jobs = suites.workers(self.args.jobs)
         with self._folder() as self.folder:
             self._conform(self.args.mechanisms)
             return self._finish()
@@ -86,7 +86,7 @@ class Job:
 
     def run(self) -> int:
         known = ask(self.places, self.target, self.places.need_drivers())
-        suites.check_room()
+        self.args.jobs = suites.workers(self.args.jobs)
         with self._folder() as self.folder:
             self._doctor(known)
             self._conform([])

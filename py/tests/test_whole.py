@@ -69,7 +69,7 @@ def world(tmp_path):
 
 def start(world, *argv, nofile=None, **env):
     # the toy suite needs no second worker
-    jobs = ["--jobs", "0"] if argv[0] == "conform" else []
+    jobs = ["--jobs", "0"] if argv[0] == "conform" and "--jobs" not in argv else []
     return subprocess.Popen(
         [sys.executable, "-m", "plumbline", *argv, *jobs],
         preexec_fn=(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, nofile)) if nofile else None,
@@ -126,6 +126,9 @@ def test_conform_has_one_exit_code_an_outcome(world, outcomes, code, verdict):
 
 def test_the_suites_raise_what_they_need_or_name_it(world):
     assert run(world, "conform", nofile=(20, 400))[0] == 0
+    assert run(world, "conform", "--jobs", "auto", nofile=(20, 56))[0] == 0, "fewer workers where descriptors are few"
+    code, out, err = run(world, "conform", "--jobs", "3", nofile=(20, 56))
+    assert code == 3 and "the suites need 60" in out + err
     code, out, err = run(world, "conform", nofile=(20, 20))
     assert code == 3 and "RLIMIT_NOFILE is 20" in out + err and "ulimit -n" in out + err
 

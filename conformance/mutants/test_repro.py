@@ -18,7 +18,7 @@ SOURCE = HERE.parents[1]
 BUILD = Path(os.environ.get("PLUMBLINE_BUILD") or SOURCE / "build")
 SHIM = BUILD / "conformance/mutants/libplumb-mutants.so"
 EXPECTED = tomllib.loads((HERE.parent / "expect" / "linux.toml").read_text())["expect"]
-MUTANTS = tomllib.loads((HERE.parent / "mutants" / "mutants.toml").read_text())["mutant"]
+MUTANTS = tomllib.loads((HERE / "mutants.toml").read_text())["mutant"]
 LINES_MAX = 150
 
 # clauses whose programs are tried here, by mechanism; with a variant, of that one alone
@@ -37,6 +37,7 @@ CHOSEN = {
 }
 
 pytestmark = [
+    pytest.mark.mutants,
     pytest.mark.skipif(not shutil.which("cc"), reason="no cc"),
     pytest.mark.skipif(not (BUILD / "drivers/plumb-mq").exists(), reason="not built"),
     pytest.mark.timeout(600),
