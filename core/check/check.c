@@ -115,7 +115,8 @@ static void judge(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, 
 
 	*ret = (struct pl_verdict){ .outcome = PL_HELD, .slack_ns = -1 };
 	if (pl_load(&c, logs, nlogs) == 0) {
-		bool unjudged = c.control->head->flags & (PL_HIST_HALF | PL_HIST_BEYOND);
+		bool unjudged =
+			c.control->head->flags & (PL_HIST_HALF | PL_HIST_BEYOND | PL_HIST_PRIMED);
 
 		if (c.control->head->clock_error > c.clock_error)
 			c.clock_error = c.control->head->clock_error;
@@ -134,6 +135,12 @@ static void judge(const struct pl_log *logs, int nlogs, int64_t clock_error_ns, 
 				"the plan asks for more than the model is about: an argument "
 				"beyond what rounds draw, or an operation that may change the "
 				"object outside of it");
+		if (c.control->head->flags & PL_HIST_PRIMED)
+			pl_unknown(&c, "PLAN",
+				"calls before the run may have left something in the object, or "
+				"hold "
+				"it: runs that are judged start on an object that was opened for "
+				"them");
 		if (!c.broken && !c.nomem && !unjudged)
 			pl_check_ends(&c);
 		if (ret->outcome != PL_VIOLATED && !c.broken && !c.nomem && !unjudged)

@@ -106,7 +106,7 @@ static bool copy(struct join *j, const struct pl_log *from, struct pl_log *to)
 	*h = *from->head;
 	if (!control)
 		h->actor = (uint16_t)(h->actor % SIDE + base);
-	h->flags &= PL_HIST_FULL | PL_HIST_BEYOND;
+	h->flags &= PL_HIST_FULL | PL_HIST_BEYOND | PL_HIST_PRIMED;
 	h->actors = 0;
 	h->flags |= PL_HIST_ALTERED; /* what was inside when is nobody's to say */
 	h->capacity = 0;

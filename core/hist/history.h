@@ -140,6 +140,7 @@ enum pl_hist_flag {
 	PL_HIST_BEYOND = 1 << 5, /* the plan has operations, or arguments, that no model is about */
 	PL_HIST_ALTERED = 1 << 6, /* something without a role was done to the object: what it holds,
 				     and whose its ends are, is not known */
+	PL_HIST_PRIMED = 1 << 7, /* a call before the round may have left something in the object */
 	PL_HIST_ENDED = 1 << 3, /* control's file only: every actor was parked or dead at the end */
 };
 

@@ -33,6 +33,9 @@ static int new_local(const char *as, int from, unsigned actor)
 		if (!c->handle[i].used) {
 			c->handle[i] = c->handle[from];
 			c->handle[i].local = true, c->handle[i].created = false;
+			c->handle[i].from = from;
+			c->handle[i].primed = false,
+			c->handle[i].left = 0; /* the object's own has it */
 			c->handle[i].owner = (int)actor;
 			(void)snprintf(c->handle[i].name, PL_HANDLE_NAME, "%s", as);
 			return i;
@@ -277,6 +280,7 @@ void pl_call_answer(unsigned id)
 	else if (a->call.as)
 		c->handle[a->call.as].used = true;
 	pl_who_done(id, &a->call, &r);
+	pl_primed_by(&a->call, &r);
 	a->call.live = false;
 	if (a->call.timed_out)
 		return pl_reply_err(a->call.id, "timeout", false,
@@ -318,6 +322,7 @@ void pl_call_died(unsigned id)
 	if (!call.live)
 		return;
 	a->call.live = false;
+	pl_primed_by(&call, NULL);
 	forget_as(&call);
 	heir = call.canceled || call.timed_out ? replace(id) : -1;
 	more = heir >= 0 ? json_pack("{si}", "actor", heir) : json_object();

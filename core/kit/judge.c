@@ -59,7 +59,7 @@ void pl_hist_begin(unsigned index, const struct pl_handle *o, unsigned incarnati
 	h->caps = v->caps, h->model = v->model;
 	h->capacity = o->altered ? 0 : o->obj.capacity, h->grain = o->obj.grain;
 	h->flags = (c->shared->half ? PL_HIST_HALF : 0) | (c->shared->beyond ? PL_HIST_BEYOND : 0) |
-		   (o->altered ? PL_HIST_ALTERED : 0);
+		   (o->altered ? PL_HIST_ALTERED : 0) | (pl_primed(o) ? PL_HIST_PRIMED : 0);
 	h->round = c->shared->round;
 	h->actor = index == PL_ACTORS_MAX ? PL_CONTROL : (uint16_t)index;
 	h->incarnation = (uint16_t)incarnation;

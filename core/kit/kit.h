@@ -237,7 +237,10 @@ struct pl_handle {
 	struct pl_args args;
 	int memfd;
 	bool created, local; /* local: lives in one actor only */
+	int from;	     /* local: the handle it was made of */
 	bool released;	     /* control has given up its own view */
+	bool primed;	     /* a call may have left something in it, or hold it */
+	int64_t left;	     /* what calls have put and not taken, or hold */
 	bool altered; /* an operation without a role was done to it: who knows what that changed */
 	int owner;
 };
@@ -331,6 +334,12 @@ int pl_exec_main(
 
 /* fault.c */
 void pl_req_fault(int64_t id, json_t *req);
+
+/* primed.c */
+/* A call is over. r NULL: its actor died in it. */
+void pl_primed_by(const struct pl_call *call, const struct pl_rsp *r);
+/* May calls have left something in the object, or hold it? */
+bool pl_primed(const struct pl_handle *h);
 
 /* plan.c */
 /* What checkers take an operation for. The kit's own ones look at a descriptor: they see no value of

@@ -253,7 +253,7 @@ RULE(CRASH)
 
 RULE(what_cannot_be_judged)
 {
-	for (int i = 0; i < 7; i++) {
+	for (int i = 0; i < 8; i++) {
 		struct round *b = swapped(20, PL_MODEL_FIFO);
 
 		switch (i) {
@@ -277,6 +277,9 @@ RULE(what_cannot_be_judged)
 			break;
 		case 6:
 			b->head[4].flags |= PL_HIST_BEYOND;
+			break;
+		case 7:
+			b->head[4].flags |= PL_HIST_PRIMED;
 			break;
 		}
 		cr_expect_eq(b_check(b, 0)->outcome, PL_UNKNOWN, "case %d: %s %s", i, b->v.rule,

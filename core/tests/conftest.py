@@ -139,6 +139,13 @@ class Raw:
         assert not left or self.killed, f"queues are left: {left}"
 
 
+def held(d, r, rounds=None):
+    lies = [(e["rule"], e["text"]) for e in d.events if e["ev"] == "violation"]
+    assert r["verdict"] == "held" and not lies, (r, lies[:3])
+    assert rounds is None or r["rounds"] == r["judged"] == rounds
+    return r
+
+
 @pytest.fixture
 def raw():
     made = []
