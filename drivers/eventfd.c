@@ -7,7 +7,6 @@
 #include "driver.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,15 +70,6 @@ static long op_edges(struct pl_obj *o, const struct pl_args *a, struct pl_result
 	return rc < 0 ? -1 : 0;
 }
 
-/* A write of 1, and at once the end of a reader: has it taken the wake-up along? */
-static long op_write_kill(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	uint64_t one = 1;
-	long rc = write(a->fd, &one, sizeof one);
-
-	return rc < 0 ? rc : kill((pid_t)a->v[0], SIGKILL);
-}
-
 /* The number without taking it: proc(5) shows it. */
 static long op_count(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
@@ -130,8 +120,6 @@ static const struct pl_op ops[] = {
 	{ "write_bytes", op_write_bytes, PL_NONE, PL_BLOCKS,
 		{ { "len", 0, 16 }, { "n", INT64_MIN, INT64_MAX, .def = 1 } } },
 	{ "read_bytes", op_read_bytes, PL_NONE, PL_BLOCKS, { { "len", 0, 16 } }, { "n" } },
-	{ "write_kill", op_write_kill, PL_NONE, PL_BLOCKS,
-		{ { "whom", 0, 63, .kind = PL_ACTOR } } },
 	{ "edges", op_edges, PL_NONE, PL_BLOCKS, { { "writes", 0, INT32_MAX } }, { "edges" } },
 	{ "eventfd", op_eventfd, PL_NONE, PL_NEWFD | PL_NEUTRAL, { { "flags", 0, INT32_MAX } } },
 	{ 0 },

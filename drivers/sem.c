@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,14 +44,6 @@ static long op_post(struct pl_obj *o, const struct pl_args *a, struct pl_result 
 {
 	r->tag = 1;
 	return sem_post(of(o));
-}
-
-/* A post, and at once the end of a waiter: has it taken the wake-up along? */
-static long op_post_kill(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	int rc = sem_post(of(o));
-
-	return rc < 0 ? rc : kill((pid_t)a->v[0], SIGKILL);
 }
 
 static long op_wait(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
@@ -164,7 +155,6 @@ static const struct pl_op ops[] = {
 	{ "clockwait", op_clockwait, PL_TAKE, PL_TIMED | PL_MONO | PL_USER, .weight = 1 },
 #endif
 	{ "getvalue", op_getvalue, PL_OBSERVE, PL_LEVEL | PL_USER, .out = { "value" } },
-	{ "post_kill", op_post_kill, PL_NONE, PL_USER, { { "whom", 0, 63, .kind = PL_ACTOR } } },
 	{ "open", op_open, PL_NONE, 0,
 		{ { "flags", 0, INT32_MAX }, { "odd", 0, 5 }, { "mode", 0, 07777, .def = 0600 },
 			{ "value", 0, UINT32_MAX } },

@@ -9,7 +9,6 @@
  */
 #include "driver.h"
 
-#include <signal.h>
 #include <stdbool.h>
 #include <sys/ipc.h>
 #include <sys/sem.h>
@@ -80,14 +79,6 @@ static long one(const struct pl_args *a, int64_t op, int flags)
 static long op_post(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
 {
 	return one(a, a->v[0], 0);
-}
-
-/* A post, and at once the end of a waiter: has it taken the wake-up along? */
-static long op_post_kill(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
-{
-	long rc = one(a, 1, 0);
-
-	return rc < 0 ? rc : kill((pid_t)a->v[0], SIGKILL);
 }
 
 static long op_wait(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
@@ -374,7 +365,6 @@ static const struct pl_op ops[] = {
 	{ "watch", op_watch, PL_NONE, PL_NEUTRAL,
 		{ { "turns", 0, INT32_MAX }, { "sum", 0, UINT16_MAX } }, { "parts" } },
 	{ "child", op_child, PL_NONE, 0 },
-	{ "post_kill", op_post_kill, PL_NONE, 0, { { "whom", 0, 63, .kind = PL_ACTOR } } },
 	{ "getall", op_getall, PL_NONE, PL_NEUTRAL, .out = { "a", "b", "c", "d", "e", "f" } },
 	{ "setval", op_setval, PL_NONE, 0, { NUM, { "value", INT32_MIN, INT32_MAX } } },
 	{ "setall", op_setall, PL_NONE, 0,

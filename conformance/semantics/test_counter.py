@@ -91,27 +91,3 @@ def test_what_a_process_did_outlives_it(d):
         assert d.do(giver, f, how).out[out] == 0, f"the {how} of a process that had taken a token gave it back"
         r, _ = d.must_wait(taker, down(d), lambda: d.do(giver, RAISE[d.clause.mechanism], how), on=how)
         gives(r, WORD[d.clause.mechanism], f"a take after another process's {how}")
-
-
-@clause("PSEM-21", "SVSEM-26", "EVF-11")
-def test_wake_is_not_consumed_by_the_dead(d):
-    """Two wait; a token is put and the first of them is killed at once, all on one CPU so that it has not run yet. If it
-    died without the token, the second must get it."""
-    d.open()
-    giver = d.actors(1, place="same")[0]
-    kill = "write_kill" if d.clause.mechanism == "eventfd" else "post_kill"
-    unspent = 0
-    for _ in range(20):
-        first, second = d.actors(2, place="same")
-        p, q = waiter(d, first), waiter(d, second)
-        seen = len(d.events)
-        d.do(giver, kill, whom=first)
-        d.wait_event("actor", since=seen, actor=first, **{"is": "signalled"})
-        if q.done() or value(d, giver) > 0:
-            unspent += 1
-            gives(d.finish(q, "a take with a token there, after another waiter was killed"), WORD[d.clause.mechanism], "a take")
-        else:
-            up(d, giver)
-            d.finish(q, "a take after a second put")
-        d.kill_actor(second)
-    d.note(f"in {unspent} of 20 turns the killed waiter had not taken the token")

@@ -177,13 +177,41 @@ static void call_args(struct pl_env *e, const struct pl_cmd *m, struct pl_args *
 	a->buf = pl_actor_buf(e, a->len + 1);
 }
 
+static bool strike(int64_t pid)
+{
+	return raw_kill((pid_t)pid, SIGKILL) == 0;
+}
+
+/* The operation itself, and beside it the end of a victim: nothing is between the two but this. */
+static void perform(struct pl_env *e, const struct pl_cmd *m, const struct pl_args *a,
+	struct pl_result *r, struct pl_rsp *rsp)
+{
+	int64_t victim = m->victim >= 0 ? pl_actor_aim(e, m->victim) : 0;
+
+	atomic_store(&e->slot->phase, PHASE_CALL);
+	e->slot->since = rsp->t_inv = pl_now();
+	atomic_fetch_add(&e->slot->in_op, 1);
+	pl_stamped();
+	if (victim && m->first)
+		rsp->killed = strike(victim);
+	errno = 0;
+	rsp->ret = e->ops[m->op].call(&e->obj[m->handle], a, r);
+	rsp->err = rsp->ret < 0 ? errno : 0;
+	if (victim && !m->first)
+		rsp->killed = strike(victim);
+	pl_settle();
+	rsp->t_ret = pl_now();
+	atomic_fetch_add(&e->slot->in_op, 1);
+	pl_actor_aimed(e);
+}
+
 static void do_call(struct pl_env *e, const struct pl_cmd *m)
 {
 	const struct pl_op *op = &e->ops[m->op];
 	struct pl_obj *o = &e->obj[m->handle];
 	struct pl_args a = { .wait = m->has_deadline };
 	struct pl_result r = { 0 };
-	struct pl_rsp rsp = { .token = m->token };
+	struct pl_rsp rsp = { .token = m->token, .killed = -1 };
 	int i, end = m->end >= 0 ? m->end : pl_end_for(e->drv, op);
 
 	call_args(e, m, &a);
@@ -197,17 +225,7 @@ static void do_call(struct pl_env *e, const struct pl_cmd *m)
 	if (pl_arg_of(op, PL_TAG, &i))
 		r.tag = (uint64_t)a.v[i];
 	pl_slot_enter(e, o, op, a.fd);
-	atomic_store(&e->slot->phase, PHASE_CALL);
-	e->slot->since = rsp.t_inv = pl_now();
-	atomic_fetch_add(&e->slot->in_op, 1);
-	pl_stamped();
-	errno = 0;
-	rsp.ret = op->call(o, &a, &r);
-	rsp.err = rsp.ret < 0 ? errno : 0;
-	pl_settle();
-	rsp.t_ret = pl_now();
-	atomic_fetch_add(&e->slot->in_op, 1);
-	pl_actor_aimed(e);
+	perform(e, m, &a, &r, &rsp);
 	rsp.tag = r.tag;
 	rsp.len = a.len;
 	memcpy(rsp.out, r.out, sizeof rsp.out);

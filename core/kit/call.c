@@ -84,6 +84,21 @@ static int parse_token(json_t *j, uint64_t *ret)
 	return strspn(s, "0123456789abcdefABCDEFx") == strlen(s) && *s && !*end ? 0 : -EINVAL;
 }
 
+/* Who is to die beside the call, right before or right after it. */
+static int parse_victim(const struct pl_op *op, json_t *req, struct pl_cmd *m, char *why, size_t n)
+{
+	json_t *before = json_object_get(req, "kill_before");
+	json_t *after = json_object_get(req, "kill_after");
+	int aims;
+
+	m->first = before != NULL;
+	m->victim = before || after ? (int32_t)json_integer_value(before ? before : after) : -1;
+	(void)pl_arg_of(op, PL_ACTOR, &aims);
+	if ((before && after) || (m->victim >= 0 && aims >= 0))
+		return (void)snprintf(why, n, "one operation aims at one actor"), -EINVAL;
+	return 0;
+}
+
 /* The request, made into a message; the error is told in `why`. */
 static int parse_call(
 	json_t *req, struct pl_cmd *m, const struct pl_op **ret_op, char *why, size_t n)
@@ -108,6 +123,8 @@ static int parse_call(
 	if (parse_token(json_object_get(req, "token"), &m->token) < 0)
 		return (void)snprintf(why, n, "token is a string \"0x...\""), -EINVAL;
 	if (pl_args_parse(op->arg, req, m->v, why, n) < 0)
+		return -EINVAL;
+	if (parse_victim(op, req, m, why, n) < 0)
 		return -EINVAL;
 	return parse_deadline(op, req, m, why, n);
 }
@@ -243,6 +260,8 @@ static json_t *call_ok(const struct pl_op *op, const struct pl_rsp *r)
 		(void)json_object_set_new(o, "errno", json_string(pl_errno_name(r->err)));
 	if (r->ret < 0 && pl_limit_of(c->drv, r->err))
 		(void)json_object_set_new(o, "limit", json_string(pl_limit_of(c->drv, r->err)));
+	if (r->killed >= 0)
+		(void)json_object_set_new(o, "killed", json_boolean(r->killed));
 	add_payload(o, op, r);
 	for (i = 0; i < PL_OUT_MAX && op->out[i]; i++)
 		(void)json_object_set_new(o, op->out[i], json_integer((json_int_t)r->out[i]));

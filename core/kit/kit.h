@@ -138,6 +138,8 @@ struct pl_cmd {
 	uint32_t kind, op, handle, as; /* as: handle number for a new descriptor, or 0 */
 	int32_t end;		       /* -1: by role */
 	int32_t has_deadline;
+	int32_t victim;	   /* CALL: an actor that is killed right after it, or -1 */
+	int32_t first;	   /* CALL: the victim is killed right before instead */
 	int64_t sec, nsec; /* absolute, on the operation's clock */
 	int64_t v[PL_ARGS_MAX];
 	uint64_t token;
@@ -150,6 +152,7 @@ struct pl_cmd {
 struct pl_rsp {
 	int64_t ret, t_inv, t_ret;
 	int32_t err;
+	int32_t killed; /* the victim was there to be killed; -1: there was to be none */
 	uint32_t sum;
 	uint64_t token, tag, len;
 	int64_t out[PL_OUT_MAX];

@@ -121,7 +121,7 @@ static void req_stop(int64_t id, json_t *req)
 	pl_stop(id);
 }
 
-enum { DAY_MS = 86400000, FIELDS_MAX = 10 };
+enum { DAY_MS = 86400000, FIELDS_MAX = 12 };
 
 /* What a request's own fields may hold; fields that are not named here are ignored, or belong to
  * the driver's operation. */
@@ -158,7 +158,8 @@ static const struct request {
 	{ "actor", pl_req_actor, false, { WHOLE("n", 1, PL_ACTORS_MAX), TEXT("kind"), TEXT("place") } },
 	{ "call", pl_req_call, false, { WHOLE("actor", 0, PL_ACTORS_MAX - 1), TEXT("f"), TEXT("on"), TEXT("as"),
 		WHOLE("timeout_ns", INT64_MIN, INT64_MAX), { "abstime", JSON_ARRAY, 0, 0 },
-		WHOLE("deadline_ms", 0, DAY_MS), TEXT("token") } },
+		WHOLE("deadline_ms", 0, DAY_MS), TEXT("token"),
+		WHOLE("kill_before", 0, PL_ACTORS_MAX - 1), WHOLE("kill_after", 0, PL_ACTORS_MAX - 1) } },
 	{ "cancel", pl_req_cancel, false, { WHOLE("target", 0, INT64_MAX), WHOLE("grace_ms", 0, DAY_MS) } },
 	{ "run", pl_req_run, false, { { "plan", JSON_OBJECT, 0, 0 }, TEXT("on"), WHOLE("ops", 1, PL_RECS_MAX / 4),
 		WHOLE("rounds", 1, INT64_MAX), WHOLE("for_ms", 1, 100 * (int64_t)DAY_MS),

@@ -11,7 +11,7 @@ def test_a_number_is_not_freed_while_somebody_may_signal_it(driver):
     """A writer that waits is to signal a dead actor afterwards: until then nobody else gets that number."""
     d = driver("eventfd", 3)
     d.call(0, "write", "o", n=-2)  # full: the next one waits
-    p = d.start(0, "write_kill", "o", whom=1)
+    p = d.start(0, "write", "o", kill_after=1)
     assert d.wait_blocked(0)
     dead = d.status()["actors"][1]["pid"]
     os.kill(dead, signal.SIGKILL)
@@ -20,7 +20,7 @@ def test_a_number_is_not_freed_while_somebody_may_signal_it(driver):
         d.ping()
     assert stat_of(dead) == ("Z", d.pid), "its number is free for a stranger, whom the write's signal would reach"
     d.call(2, "read", "o")
-    assert p.result().ret == 0, "the signal went to the dead"
+    assert p.result().out["killed"], "the signal did not go to the dead"
     d.wait_event("actor", actor=1)
     assert not stat_of(dead)
 
@@ -28,7 +28,7 @@ def test_a_number_is_not_freed_while_somebody_may_signal_it(driver):
 def test_the_dead_aim_at_nobody(driver):
     d = driver("eventfd", 3)
     d.call(0, "write", "o", n=-2)
-    p = d.start(1, "write_kill", "o", whom=0)
+    p = d.start(1, "write", "o", kill_after=0)
     assert d.wait_blocked(1)
     pids = [a["pid"] for a in d.status()["actors"][:2]]
     for pid in pids:
@@ -38,6 +38,28 @@ def test_the_dead_aim_at_nobody(driver):
         d.wait_event("actor", actor=a)
     with pytest.raises(DriverError):
         p.result()
+
+
+@pytest.mark.parametrize("when", ["kill_before", "kill_after"])
+def test_a_call_can_kill_beside_it(driver, when):
+    d = driver("eventfd", 2)
+    seen = len(d.events)
+    r = d.call(0, "write", "o", **{when: 1})
+    assert (r.ret, r.out["killed"]) == (8, True)
+    d.wait_event("actor", since=seen, actor=1, **{"is": "signalled"})
+    assert d.call(0, "write", "o", **{when: 1}).out["killed"] is False, "there is nobody of that number any more"
+    assert "killed" not in d.call(0, "write", "o").out
+
+
+def test_a_call_aims_at_one(driver):
+    d = driver("signal", 3)
+    d.close("o")
+    d.open("p", variant="rt")
+    for f, both in (("sigqueue", {"to": 1, "kill_after": 2}), ("mask", {"kill_before": 1, "kill_after": 2})):
+        with pytest.raises(DriverError) as e:
+            d.call(0, f, "p", **both)
+        assert e.value.kind == "usage"
+    assert [a["is"] for a in d.status()["actors"]] == ["idle"] * 3
 
 
 @pytest.mark.parametrize("variant", ["rt", "standard"])

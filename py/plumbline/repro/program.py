@@ -219,8 +219,7 @@ class Story:
         r, actor = s.request, self.actors[s.request["actor"]]
         spec = calls.entry(self.about.mechanism, r["f"])
         call = self._text(s, spec)
-        if r.get("whom") in pending:
-            pending.pop(r["whom"])
+        pending.pop(_victim(r), None)
         if s.answer is None or s.before:
             pending[r["actor"]] = s
             return [Entry(s.id, f"START({{N}}, {actor}, {call});")]
@@ -243,6 +242,9 @@ class Story:
         call = self._fill(
             spec["call"], spec, r, on, payload=f"payload({{N}}, {size})", step="{N}", token=f"{r.get('token', '{N}')}"
         )
+        if _victim(r) is not None:
+            verb = "KILL_BEFORE" if "kill_before" in r else "KILL_AFTER"
+            call = f"{verb}({call}, {self.actors[_victim(r)]})"
         if "as" in r:
             var = self._object(r["as"])
             self.declare.append(f"static {spec.get('as', 'int')} {var};")
@@ -289,7 +291,6 @@ class Story:
         more = dict(self.table.get("variant", {}).get(self.about.variant, {}))
         more |= {"o": o, "buf": "buf", "name": self._name(handle) if handle in self.opened else "name"}
         more |= {"all": self.objects[handle], "key": self._key(handle) if handle in self.opened else "key"}
-        more |= {k: f"all->pid[{self.actors[values[k]]}]" for k in ("whom", "to") if values.get(k) in self.actors}
         if "timeout_ns" in values:
             ns = values["timeout_ns"]
             more |= {"deadline": f"in_ns(CLOCK_REALTIME, {ns}L)", "mono": f"in_ns(CLOCK_MONOTONIC, {ns}L)"}
@@ -397,6 +398,11 @@ def says_something(steps: list[Step]) -> bool:
     return any(
         w.ret or w.out or w.content or w.after or w.not_early or w.signals or not w.succeeds for w in wants
     ) or any(s.op == "call" and s.wants.returns and s.before for s in steps)
+
+
+def _victim(request: dict[str, Any]) -> int | None:
+    """Who is killed right beside the call, by its caller."""
+    return request.get("kill_before", request.get("kill_after"))
 
 
 def _one_of(errors: list[str]) -> str:
