@@ -21,11 +21,11 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [os.fspath(p) for p in (HERE, HERE.parent / "py") if os.fspath(p) not in sys.path]
 
-from plumbline import agent  # noqa: E402
+from plumbline import agent, clock  # noqa: E402
 from plumbline.target import Target  # noqa: E402
 from suite import catalogue, outcome, residue, subject, waits  # noqa: E402
 
-CASE, ENDED, SECONDS, RESULTS = (pytest.StashKey() for _ in range(4))
+CASE, ENDED, SECONDS, RESULTS, CLOCKS = (pytest.StashKey() for _ in range(5))
 HELLOS = {}
 #: Tests that are data: what an argument of this name goes through, with names, for a clause and a variant.
 DATA = {"row": catalogue.rows_of, "wait": waits.waits_of}
@@ -53,6 +53,11 @@ def newest_build():
 def drivers_dir(config):
     given = option(config, "drivers")
     return Path(given).resolve() if given else newest_build()
+
+
+def audit():
+    """Of the clock, as the run that started this has found it; {} for nothing known."""
+    return json.loads(os.environ.get(clock.VARIABLE) or "{}")
 
 
 def target_of(config):
@@ -154,8 +159,9 @@ def driver(request, clause, mechanism, variant, tmp_path, transcript=None):
     home = Path(folder) / f"conform.{run}.{inst}" if folder else tmp_path / mechanism
     home.mkdir(parents=True, exist_ok=True)
     s = subject.Subject(clause, variant, mechanism, home, drivers=drivers_dir(config), target=target_of(config),
-                        run=run, inst=inst, seed=zlib.crc32(request.node.nodeid.encode()),
+                        run=run, inst=inst, seed=zlib.crc32(request.node.nodeid.encode()), audit=audit(),
                         transcript=home / transcript if transcript else None)
+    request.node.stash.setdefault(CLOCKS, []).append(s.clock)
     try:
         yield s
         leaked = s.stop()
@@ -237,9 +243,12 @@ def record(item):
     """One line a clause. A judge's finding goes to the clause that its rule speaks for."""
     (clause, variant), ended = item.stash[CASE], item.stash[ENDED]
     seconds, why = item.stash[SECONDS], expected(item)
-    results = item.config.stash[RESULTS]
+    results, clocks = item.config.stash[RESULTS], item.stash.get(CLOCKS, [])
+    by_clock = any(c.asked for c in clocks)
+    if ended.outcome == "violated" and ended.slack_ns is None:
+        ended.slack_ns = next((c.slack_ns for c in clocks if c.slack_ns is not None), None)
     owner = catalogue.owner_of(ended.rule, clause.mechanism, variant) if ended.rule else None
     if owner and owner.id != clause.id:
-        results.add(owner, variant, item.nodeid, ended, seconds, "")
+        results.add(owner, variant, item.nodeid, ended, seconds, "", by_clock)
         ended = outcome.Ended("unknown", f"the run ended with a violation of {owner.id} ({ended.rule})")
-    results.add(clause, variant, item.nodeid, ended, seconds, why)
+    results.add(clause, variant, item.nodeid, ended, seconds, why, by_clock)

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from plumbline.calls import DriverError
+from plumbline.calls import Doubtful, DriverError
 from suite.outcome import NotHere, Unknown, Violation, classify
 
 ENDS = [
@@ -19,6 +19,7 @@ ENDS = [
     (OSError(errno.EAGAIN, "Resource temporarily unavailable"), "broken", "temporarily unavailable"),
     (OSError(errno.ENOENT, "No such file"), "broken", "No such file"),
     (Unknown("log lost"), "unknown", "log lost"),
+    (Doubtful("one came 3 ns before the other"), "unknown", "3 ns before"),
     (ValueError("a mistake of ours"), "broken", "a mistake of ours"),
 ]
 
@@ -27,3 +28,9 @@ ENDS = [
 def test_what_an_end_means(error, outcome, said):
     ended = classify(error)
     assert (ended.outcome, said in ended.reason) == (outcome, True), ended
+
+
+@pytest.mark.parametrize("event, slack", [({}, None), ({"slack_ns": -1}, None), ({"slack_ns": 7}, 7)])
+def test_a_finding_rests_on_stamps_as_its_event_says(event, slack):
+    ended = classify(Violation("VORD", "17 came after 18", **event))
+    assert ended.slack_ns == slack

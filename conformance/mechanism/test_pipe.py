@@ -147,8 +147,8 @@ def test_large_write_returns_when_all_is_written(d):
         got += reads[-1].ret
     r = d.finish(p, "the large write, all of it read")
     gives(r, size, "the large write")
-    begun = sum(x.ret for x in reads if x.t_inv < r.t_ret)
-    assert size - begun <= room, f"write returned {size} when only {begun} had been asked for, and {room} fit inside"
+    enough = next(x for n, x in enumerate(reads, 1) if size - sum(y.ret for y in reads[:n]) <= room)
+    assert not r.before(enough), f"write returned {size} before the read that leaves only the {room} that fit inside"
 
 
 @clause("PIPE-08")

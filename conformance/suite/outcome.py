@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from plumbline.calls import LIMITS
+from plumbline.calls import LIMITS, Doubtful
 
 from .catalogue import Clause
 
@@ -24,11 +24,11 @@ OUTCOMES = ("held", "violated", "skipped", "broken", "unknown")
 
 
 class Violation(AssertionError):
-    """A judge's finding: rule, words, and the operations it points at."""
+    """A judge's finding: rule, words, and what else its event tells."""
 
-    def __init__(self, rule: str, text: str, witness: Any = None, files: Any = None):
+    def __init__(self, rule: str, text: str, **event: Any):
         super().__init__(f"{rule}: {text}")
-        self.rule, self.text, self.witness, self.files = rule, text, witness, files
+        self.rule, self.text, self.event = rule, text, event
 
 
 class Unknown(Exception):
@@ -45,6 +45,7 @@ class Ended:
     reason: str = ""
     witness: Any = None
     rule: str = ""
+    slack_ns: int | None = None  # what a violation that rests on the clock does by
 
 
 def classify(error: BaseException | None) -> Ended:
@@ -52,10 +53,11 @@ def classify(error: BaseException | None) -> Ended:
     if error is None:
         return Ended("held")
     if isinstance(error, Violation):
-        return Ended("violated", str(error), error.witness, error.rule)
+        e, slack = error.event, error.event.get("slack_ns", -1)
+        return Ended("violated", str(error), e.get("witness"), error.rule, slack if slack >= 0 else None)
     if isinstance(error, AssertionError):
         return Ended("violated", _first_words(error))
-    if isinstance(error, Unknown):
+    if isinstance(error, (Unknown, Doubtful)):
         return Ended("unknown", str(error))
     if isinstance(error, (NotHere, pytest.skip.Exception)):
         return Ended("skipped", str(error))
@@ -84,16 +86,17 @@ class Results:
     def __init__(self, path: str | None, worker: str | None):
         self.path = f"{path}.{worker}" if path and worker else path
 
-    def add(self, clause: Clause, variant: str, test: str, ended: Ended, seconds: float, expected: str | None) -> None:
+    def add(self, clause: Clause, variant: str, test: str, ended: Ended, seconds: float, expected: str | None,
+            by_clock: bool) -> None:
         if not self.path:
             return
         record = {"clause": clause.id, "variant": variant, "mechanism": clause.mechanism, "test": test,
                   "outcome": ended.outcome, "reason": ended.reason, "text": clause.text, "source": clause.source,
                   "level": clause.level, "kind": clause.kind, "witness": ended.witness, "seconds": round(seconds, 4)}
-        if ended.rule:
-            record["rule"] = ended.rule
-        if expected:
-            record["expected"] = expected
+        more = {"rule": ended.rule, "expected": expected, "by_clock": by_clock}
+        record |= {k: v for k, v in more.items() if v}
+        if ended.slack_ns is not None:
+            record["slack_ns"] = ended.slack_ns
         line = json.dumps(record, ensure_ascii=False, default=str) + "\n"
         fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
+from plumbline import clock
 from plumbline.calls import DriverError, Pending, Result
 from plumbline.agent import link, run
 from plumbline.client import Driver
@@ -46,19 +47,23 @@ def hello(mechanism: str, drivers: Path, target: Target) -> dict[str, Any] | Non
 
 
 class Subject(Driver):
-    """One driver, one object, one clause."""
+    """One driver, one object, one clause. `audit`: of the clock (plumbline.clock), {} when nobody looked at it."""
 
     clause: Clause
     variant: str
     names: list[str]  # that the system knows its objects by
     notes: list[str]
 
-    def __init__(self, clause: Clause, variant: str, mechanism: str, home: Path, *, drivers: Path, target: Target, **kw: Any):
+    def __init__(self, clause: Clause, variant: str, mechanism: str, home: Path, *, drivers: Path, target: Target,
+                 audit: dict[str, Any] | None = None, **kw: Any):
         self.clause, self.variant, self.names, self.notes = clause, variant, [], []
         self.home = home
         self._far = link(target, drivers) if target.agent else None
         folder = self._far.request("folder")["path"] if self._far else home
+        if audit:
+            kw["clock_error_ns"] = audit["error_ns"]
         super().__init__(mechanism, dir=folder, drivers=drivers, target=target, **kw)
+        self.clock.why = clock.differs(audit or {}, self.hello.get("clock") or {})
         self.about = next(v for v in self.hello["variants"] if v["name"] == variant)
 
     # what it can do
@@ -225,12 +230,18 @@ class Subject(Driver):
         return self.judged(ok, seen)
 
     def judged(self, ok: dict[str, Any], seen: int = 0) -> dict[str, Any]:
+        self.clock.asked = True
         if ok["verdict"] == "violated":
             ev = next((e for e in self.events[seen:] if e["ev"] == "violation"), {})
             self._bring(ev.get("files") or [])
-            raise Violation(ev.get("rule", "?"), ev.get("text", "no event told what"), ev.get("witness"), ev.get("files"))
+            found = Violation(**{"rule": "?", "text": "no event told what", **ev})
+            if self.clock.why and ev.get("slack_ns", -1) >= 0:
+                raise Unknown(f"CLOCK: {self.clock.why}; {found}")
+            raise found
         if ok["verdict"] == "unknown" or not ok["judged"]:
             raise Unknown(ok.get("why", "no round was judged"))
+        if self.clock.why:
+            raise Unknown(f"CLOCK: {self.clock.why}")
         return ok
 
     def _bring(self, files: Sequence[str]) -> None:

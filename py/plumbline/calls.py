@@ -53,6 +53,31 @@ class DriverError(Exception):
         return text
 
 
+class Doubtful(Exception):
+    """The stamps of two processes do not tell what came first: the text says why."""
+
+
+@dataclass
+class Clock:
+    """What stamps of different processes are good for, and what was concluded from them."""
+
+    error_ns: int = 0  # by how much they may be wrong
+    why: str = ""  # they are not to be trusted at all: why
+    asked: bool = False  # a judgement rests on them
+    slack_ns: int | None = None  # one was against the mechanism, by so much
+
+    def before(self, end: int, begin: int) -> bool:
+        """Is `end` of one process before `begin` of another? Doubtful where it may be."""
+        self.asked = True
+        if self.why:
+            raise Doubtful(f"CLOCK: {self.why}")
+        if 0 < begin - end <= self.error_ns:
+            ahead = f"{begin - end} ns before the other"
+            raise Doubtful(f"one came {ahead}, by a clock that may be {self.error_ns} ns wrong")
+        self.slack_ns = begin - end if begin > end else self.slack_ns
+        return begin > end
+
+
 @dataclass(frozen=True)
 class Result:
     """One operation as it happened. Stamps are nanoseconds on the run's clock; `errno` is a name, None on success."""
@@ -69,16 +94,16 @@ class Result:
     canceled: bool = False
     limit: str | None = None  # that this error can mean: RLIMIT_NOFILE for EMFILE
     out: dict[str, Any] = field(default_factory=dict)  # what only this operation returns
+    clock: Clock = field(default_factory=Clock, repr=False, compare=False)  # that stamped it
 
     @classmethod
-    def of(cls, ok: dict[str, Any]) -> "Result":
-        return cls(
-            **{k: v for k, v in ok.items() if k in _STANDARD}, out={k: v for k, v in ok.items() if k not in _STANDARD}
-        )
+    def of(cls, ok: dict[str, Any], clock: Clock) -> "Result":
+        own = {k: v for k, v in ok.items() if k not in _STANDARD}
+        return cls(**{k: v for k, v in ok.items() if k in _STANDARD}, out=own, clock=clock)
 
     def before(self, other: "Result") -> bool:
-        """It had returned before the other was invoked: the only order that a verdict may rest on."""
-        return self.t_ret < other.t_inv
+        """It had returned before the other was invoked: the only order that a verdict may rest on. May be Doubtful."""
+        return self.clock.before(self.t_ret, other.t_inv)
 
 
 class Pending:
@@ -127,7 +152,7 @@ class Pending:
         ok = self.ok(timeout)
         if not isinstance(ok.get("ret"), int):
             raise DriverError("proto", f"{self.f()} was answered without `ret`: {ok}")
-        return Result.of(ok)
+        return Result.of(ok, self._driver.clock)
 
     def cancel(self, grace_ms: int = 200) -> dict[str, Any]:
         """Asks the driver to end the call: EINTR, or after grace_ms the actor's death. The call still gets a reply."""

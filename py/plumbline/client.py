@@ -27,11 +27,11 @@ from typing import Any, Callable, Mapping, Sequence
 from . import protocol
 from .agent import LinkError, connect
 from .agent import run as run_there
-from .calls import LIMITS, DriverError, Pending, Result
+from .calls import LIMITS, Clock, DriverError, Pending, Result
 from .target import Target
 from .wire import WireError
 
-__all__ = ["Driver", "DriverError", "Pending", "Result"]
+__all__ = ["Clock", "Driver", "DriverError", "Pending", "Result"]
 
 HELLO_S = 5.0  # protocol.md: no hello within 5 s is a broken driver
 REPLY_S = 10.0  # control answers within 100 ms; a loaded machine gets slack
@@ -45,7 +45,8 @@ class Driver:
 
     `target`: argv prefix, string, list or Target ($PLUMBLINE_TARGET and $PLUMBLINE_AGENT when None). `dir`: where
     histories and the journal go. `transcript`: a file that gets every line of both directions. `wire`: what is spoken
-    to instead of a process, made from what takes its lines. Thread-safe.
+    to instead of a process, made from what takes its lines. `clock_error_ns`: by how much stamps of its actors may be
+    wrong; None: the resolution that its hello tells. Thread-safe.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Driver:
         self.hello: dict[str, Any] = {}
         self.caps: list[str] = []
         self.transcript = transcript
+        self.clock = Clock()
         self._cond = threading.Condition()
         self._pending: dict[int, Pending] = {}
         self._answered: set[int] = set()
@@ -308,6 +310,7 @@ class Driver:
             raise
         if bad := protocol.hello_problems(self.hello, strict=False):
             raise self._death("its hello is wrong: " + "; ".join(bad[:4]), kind="proto")
+        self.clock.error_ns = _resolution(self.hello) if error is None else error
         if not init:
             return
         if protocol.VERSION not in self.hello["proto"]:
@@ -412,6 +415,12 @@ class Driver:
         with self._cond:
             self._ended = True
             self._cond.notify_all()
+
+
+def _resolution(hello: dict[str, Any]) -> int:
+    clock = hello.get("clock")
+    found = clock.get("res_ns") if isinstance(clock, dict) else 0
+    return found if isinstance(found, int) else 0
 
 
 def _status(status: int | None) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.text import Text
 
-from . import agent, expect
+from . import agent, clock, expect
 from .catalogue import Catalogue
 from .console import Out, mark, plain
 from .drivers import Known
@@ -38,6 +38,8 @@ class Conform:
 
     records: list[Record] = field(default_factory=list)
     news: list[str] = field(default_factory=list)  # about expectations
+    clock: dict[str, Any] = field(default_factory=dict)  # its audits, as the engine tells of its own
+    notes: list[str] = field(default_factory=list)  # about the clock
     trouble: str = ""  # why the suites themselves could not run
     interrupted: bool = False
     seconds: float = 0.0
@@ -93,7 +95,8 @@ def run(
     """Runs the suites and gathers what they found. Trouble only for bad input; all else is in the answer."""
     known = Catalogue.load(places.conformance / "clauses")
     expected = expect.load(expectations, known.by_id)
-    check_mechanisms(chosen, places.need_drivers())
+    names = places.need_drivers()
+    check_mechanisms(chosen, names)
     argv = [
         sys.executable,
         "-m",
@@ -109,10 +112,14 @@ def run(
     ]
     argv += ["-n", jobs] if importlib.util.find_spec("xdist") and jobs != "0" else []
     argv += ["-k", keyword] if keyword else []
-    agent.close_all()  # each worker has its own
     begun = time.monotonic()
-    status, interrupted = _pytest(out, folder, argv, _environment(places, folder, target, chosen, shard), budget_s)
-    c = Conform(gather(folder, known), interrupted=interrupted, seconds=time.monotonic() - begun)
+    watched = clock.Watched(places, target, list(dict.fromkeys(c.split("/")[0] for c in chosen)) or names)
+    agent.close_all()  # each worker has its own
+    env = _environment(places, folder, target, chosen, shard) | {clock.VARIABLE: watched.words}
+    status, interrupted = _pytest(out, folder, argv, env, budget_s)
+    c = Conform(gather(folder, known), interrupted=interrupted)
+    c.notes = watched.notes + watched.end(c.records)
+    c.clock, c.seconds = watched.found, time.monotonic() - begun
     c.news = expect.apply(c.records, expected)
     if not interrupted:
         c.trouble = _trouble(status, c.records, folder)
@@ -248,7 +255,7 @@ def matrix(records: list[Record]) -> tuple[list[str], list[list[Any]]]:
 
 
 def show(out: Out, c: Conform) -> None:
-    """The matrix, a mechanism at a time; violations; skips with reasons; news about expectations."""
+    """The matrix, a mechanism at a time; violations; skips with reasons; news about clock and expectations."""
     for mech in dict.fromkeys(r.mechanism for r in c.records):
         part = [r for r in c.records if r.mechanism == mech]
         columns, rows = matrix(part)
@@ -267,6 +274,8 @@ def show(out: Out, c: Conform) -> None:
     for outcome in ("broken", "unknown", "skipped"):
         for reason, where in _by_reason(c.records, outcome).items():
             out.say(f"{outcome} {_few(where)}: {_cut(reason, 300)}")
+    for line in c.notes:
+        out.say(line, "yellow")
     for line in c.news:
         out.say(f"expectations: {line}", "yellow")
     if c.trouble:

@@ -217,6 +217,7 @@ class Job:
                                 "level",
                                 "reason",
                                 "witness",
+                                "slack_ns",
                                 "test",
                                 "expected",
                                 "note",
@@ -271,6 +272,7 @@ class Job:
             "catalogue": self.known.version,
             "rules": self._rules(),
             "news": expect.expired(self.expected),
+            "clock": c.clock if c else None,
             "stress": {**engine, "exit": s.exit, "stderr": s.stderr, "mix": self.mix} if s else None,
         }
 

@@ -36,6 +36,8 @@ class Record:
     kind: str = ""
     rule: str = ""
     witness: Any = None
+    slack_ns: int | None = None  # by how much a violation rests on stamps of two processes; None: it does not
+    by_clock: bool = False  # such stamps were compared for it
     seconds: float = 0.0
     since: int = 0  # the catalogue's version that brought the clause; 0: not known
     replay: str = ""  # the command that shows it again, of a finding under load

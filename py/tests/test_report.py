@@ -468,7 +468,12 @@ def test_the_clock_and_what_is_unknown_for_it(folder):
     """Rounds by a clock that is not to be trusted are neither held nor violated, and each claim on them says so."""
     good = stress(clock={**audit(), "after": audit()})
     text, v = text_of(folder([record("PMQ-02", "held")], engine=good))
-    assert "error 1 ns before, 1 ns after; 20000 and 20000 hand-offs over 1 of 1 pairs of CPUs" in text
+    figures = "error 1 ns before, 1 ns after; 20000 and 20000 hand-offs over 1 of 1 pairs of CPUs"
+    assert f"clock under load tsc; {figures}" in text and "clock of the suites" not in text
+    alone, _ = text_of(folder([record("PMQ-02", "held")], clock={**audit(), "after": audit()}))
+    assert f"clock of the suites tsc; {figures}" in alone and "clock under load" not in alone
+    for half in (None, {}, {**audit(), "after": {}, "why": "it could not be looked at again"}):
+        assert "clock of the suites" not in text_of(folder([record("PMQ-02", "held")], clock=half))[0]
     assert [(r.clause, r.outcome) for r in v.stress_records] == [("PMQ-02", "held")]
     why = "the clock source changed from tsc to hpet"
     kind = {**good["per_mech"]["mq/mq"], "rounds": 40, "judged": 0, "unknown": 40, "violated": 0}

@@ -43,6 +43,7 @@ class Judge:
             try:
                 d = self.driver(wire)
                 d._cond = Timeless(clock)
+                d.clock.error_ns = 0  # a script says what came first
                 self.test(d)
             except Beyond:
                 return ended(ON)
