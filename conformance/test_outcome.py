@@ -32,5 +32,5 @@ def test_what_an_end_means(error, outcome, said):
 
 @pytest.mark.parametrize("event, slack", [({}, None), ({"slack_ns": -1}, None), ({"slack_ns": 7}, 7)])
 def test_a_finding_rests_on_stamps_as_its_event_says(event, slack):
-    ended = classify(Violation("VORD", "17 came after 18", **event))
-    assert ended.slack_ns == slack
+    ended = classify(Violation("VORD", "17 came after 18", **event, timeline=["drawn"]))
+    assert (ended.slack_ns, ended.timeline) == (slack, ["drawn"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import EAGAIN
 from typing import Any
 
@@ -45,6 +45,7 @@ class Ended:
     reason: str = ""
     witness: Any = None
     rule: str = ""
+    timeline: list[str] = field(default_factory=list)  # the witness, drawn
     slack_ns: int | None = None  # what a violation that rests on the clock does by
 
 
@@ -54,7 +55,8 @@ def classify(error: BaseException | None) -> Ended:
         return Ended("held")
     if isinstance(error, Violation):
         e, slack = error.event, error.event.get("slack_ns", -1)
-        return Ended("violated", str(error), e.get("witness"), error.rule, slack if slack >= 0 else None)
+        return Ended("violated", str(error), e.get("witness"), error.rule, e.get("timeline") or [],
+                     slack if slack >= 0 else None)
     if isinstance(error, AssertionError):
         return Ended("violated", _first_words(error))
     if isinstance(error, (Unknown, Doubtful)):
@@ -93,7 +95,7 @@ class Results:
         record = {"clause": clause.id, "variant": variant, "mechanism": clause.mechanism, "test": test,
                   "outcome": ended.outcome, "reason": ended.reason, "text": clause.text, "source": clause.source,
                   "level": clause.level, "kind": clause.kind, "witness": ended.witness, "seconds": round(seconds, 4)}
-        more = {"rule": ended.rule, "expected": expected, "by_clock": by_clock}
+        more = {"rule": ended.rule, "expected": expected, "timeline": ended.timeline, "by_clock": by_clock}
         record |= {k: v for k, v in more.items() if v}
         if ended.slack_ns is not None:
             record["slack_ns"] = ended.slack_ns

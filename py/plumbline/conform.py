@@ -23,6 +23,7 @@ from .drivers import Known
 from .outcomes import EXIT_BROKEN, OUTCOMES, Record, Trouble, cells, counts, plural, verdict
 from .places import Places
 from .runfolder import RunFolder
+from .story import drawing
 from .target import Target
 from .tether import tied
 
@@ -255,7 +256,7 @@ def matrix(records: list[Record]) -> tuple[list[str], list[list[Any]]]:
 
 
 def show(out: Out, c: Conform) -> None:
-    """The matrix, a mechanism at a time; violations; skips with reasons; news about clock and expectations."""
+    """The matrix, a mechanism at a time; violations, drawn; skips with reasons; news about clock and expectations."""
     for mech in dict.fromkeys(r.mechanism for r in c.records):
         part = [r for r in c.records if r.mechanism == mech]
         columns, rows = matrix(part)
@@ -268,9 +269,14 @@ def show(out: Out, c: Conform) -> None:
             cut=True,
         )
         out.say()
+    drawn: set[str] = set()  # one witness a clause: the report has the others
     for r in c.against:
         out.say(f"VIOLATED {r.clause} {r.mechanism}/{r.variant}: {r.text}", "bold red")
         out.say(f"  {r.reason}\n  source: {r.source}\n  test: {r.test}")
+        lines = drawing(r.timeline) if r.clause not in drawn else []
+        drawn |= {r.clause} if lines else set()
+        for line in lines:
+            out.say(f"  {line}")
     for outcome in ("broken", "unknown", "skipped"):
         for reason, where in _by_reason(c.records, outcome).items():
             out.say(f"{outcome} {_few(where)}: {_cut(reason, 300)}")

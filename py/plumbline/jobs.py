@@ -217,6 +217,7 @@ class Job:
                                 "level",
                                 "reason",
                                 "witness",
+                                "timeline",
                                 "slack_ns",
                                 "test",
                                 "expected",

@@ -38,6 +38,7 @@ class Record:
     witness: Any = None
     slack_ns: int | None = None  # by how much a violation rests on stamps of two processes; None: it does not
     by_clock: bool = False  # such stamps were compared for it
+    timeline: list[str] = field(default_factory=list)  # the witness as a judge has drawn it
     seconds: float = 0.0
     since: int = 0  # the catalogue's version that brought the clause; 0: not known
     replay: str = ""  # the command that shows it again, of a finding under load
@@ -70,13 +71,13 @@ class Record:
 
 @dataclass
 class Cell:
-    """All tests of one clause on one variant: the worst of them speaks."""
+    """All tests of one clause on one variant: the worst of them speaks, of these one that shows a witness."""
 
     records: list[Record] = field(default_factory=list)
 
     @property
     def speaker(self) -> Record:
-        return min(self.records, key=lambda r: (_WORST_FIRST.index(r.outcome), not r.counts_against))
+        return min(self.records, key=lambda r: (_WORST_FIRST.index(r.outcome), not r.counts_against, not r.timeline))
 
     @property
     def outcome(self) -> str:

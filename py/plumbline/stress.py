@@ -21,6 +21,7 @@ from .console import Out, Watch, grid
 from .jobfile import is_file
 from .outcomes import EXIT_BROKEN, EXIT_USAGE, Trouble, column
 from .places import Places
+from .story import story
 from .target import Target
 from .tether import tied
 
@@ -28,7 +29,6 @@ FOLDER = "stress"
 _VERDICT = {0: "held", 1: "violated", 3: "broken", 4: "skipped", 5: "unknown", 130: "interrupted"}
 PATIENCE_S = 60.0  # the engine may be silent so long: its own waits all have shorter deadlines
 VIOLATIONS = 100  # of one kind that a run keeps
-LINES_MAX, LINE_MAX = 64, 120  # of a drawing
 
 
 @dataclass
@@ -262,15 +262,6 @@ def show(out: Out, s: Stress, found: list[dict[str, Any]], what: str = "stress")
             out.say(f"  {line}")
     elif s.summary.get("why"):
         out.say(f"{what}: {s.summary['verdict']}: {s.summary['why']} ({s.seconds:.1f} s)")
-
-
-def story(v: dict[str, Any]) -> list[str]:
-    """What was promised, and the operations that show that it was not kept: the lines that the driver drew."""
-    lines = v.get("timeline") if isinstance(v.get("timeline"), list) else []
-    promise = v.get("promise")
-    return ([f"promised: {promise}"] if promise and isinstance(promise, str) else []) + [
-        x[:LINE_MAX] for x in lines[:LINES_MAX] if isinstance(x, str)
-    ]
 
 
 def _show_gallery(out: Out, scenes: Any) -> None:

@@ -9,7 +9,8 @@ import xml.etree.ElementTree as ET
 import pytest
 from plumbline import expect, junit
 from plumbline.catalogue import Catalogue
-from plumbline.conform import Conform
+from plumbline.conform import Conform, show
+from plumbline.console import Out
 from plumbline.expect import Expectation
 from plumbline.outcomes import VERDICT_EXIT, Record, Trouble, cells, column, counts, plural, verdict, worst
 from plumbline.places import Places
@@ -76,6 +77,25 @@ def test_the_shipped_expectations_are_good():
     for path in suites.glob("expect/*.toml"):
         for x in expect.load(str(path), known):
             assert all(v == "*" or known[x.clause].covers(v) for v in x.variants), x
+
+
+def test_one_witness_a_clause_is_drawn(capsys):
+    """Of what is held against the mechanism, as far as a screen goes; a test that has a witness speaks."""
+    bad = {"outcome": "violated", "text": "Promise."}
+    found = [
+        rec("A-1", **bad, reason="no witness"),
+        rec("A-1", **bad, reason="a witness", timeline=["actor 1 |-put-|", "x" * 300, 7]),
+        rec("A-1", variant="w", **bad, timeline=["a second one"]),
+        rec("A-2", timeline=["held"]),
+        rec("A-3", **bad, expected="violated", timeline=["expected"]),
+        rec("A-4", **bad, timeline=[f"line {n}" for n in range(100)]),
+    ]
+    show(Out(), Conform(found))
+    said = capsys.readouterr().out.splitlines()
+    (at,) = [n for n, line in enumerate(said) if line.startswith("VIOLATED A-1 m/v")]
+    assert said[at + 1] == "  a witness" and said[at + 4 : at + 6] == ["  actor 1 |-put-|", "  " + "x" * 120]
+    assert said[at + 6].startswith("VIOLATED A-1 m/w") and said[at + 10].startswith("VIOLATED A-4")
+    assert "  line 63" in said and not {"  a second one", "  held", "  expected", "  line 64"} & set(said)
 
 
 def test_unknown_outcomes_are_broken():
