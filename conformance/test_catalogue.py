@@ -70,7 +70,7 @@ def test_the_judges_rules_and_the_clauses_rules_are_the_same():
         pytest.skip("no source tree around these suites")
     judged = {r for path in sources for r in re.findall(r'"([A-Z]{4,})"', path.read_text())}
     judged = {r for r in judged if not r.startswith("SIG")}
-    judged -= {"AMOUNTS", "DISAGREE", "LOGS", "MEMORY", "MODEL", "MUDDLED", "PLAN", "RECORDS", "SEARCH"}
+    judged -= {"AMOUNTS", "CELLS", "DISAGREE", "LOGS", "MEMORY", "MODEL", "MUDDLED", "PLAN", "RECORDS", "SEARCH"}
     judged -= {"EOWNERDEAD", "CRASH"}
     claimed = {r for c in catalogue().values() for r in c.rules}
     assert claimed == judged, f"no clause: {sorted(judged - claimed)}; no judge: {sorted(claimed - judged)}"

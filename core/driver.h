@@ -41,7 +41,10 @@ enum pl_model {
 	PL_MODEL_SELECT, /* the oldest of what the take selects by its PL_FORM: 0 whatever there is;
 			      above 0 that tag (PL_EXCEPT: any but that); below 0 the lowest tag that
 			      is not above its absolute value */
-	PL_MODELS,	 /* how many there are */
+	PL_MODEL_RANGES, /* locks on bytes: an ACQUIRE has those that its PL_START and PL_LENGTH name, alone
+			    or shared (PL_FORM), in the place of what its actor had of them; a RELEASE gives
+			    them up. So ranges split and merge */
+	PL_MODELS, /* how many there are */
 };
 
 /* What a variant can do. Generic suites choose drivers by these; the names are in kit/names.c. */
@@ -128,6 +131,9 @@ enum pl_arg_kind {
 	PL_FORM, /* which form of the operation it is, as the model says: what a TAKE selects, whether an
 		     ACQUIRE shares (1: the guarded counter stays as it is, and the RELEASE gets the
 		     same form). It goes into the record, cut to 32 bits. At most one */
+	PL_START, /* the first byte, */
+	PL_LENGTH, /* and how many, 0 all that follow, of what an ACQUIRE or RELEASE is about. Both go into the
+		      record; rounds draw them for PL_MODEL_RANGES, of other locks they take the whole */
 	PL_ACTOR, /* a request gives an actor's number, the driver gets the id of that actor's process,
 		     which is not another's before the call returns. In rounds it is the owner
 		     (PL_OWNED). At most one */

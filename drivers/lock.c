@@ -5,7 +5,8 @@
  * all of them, and nobody is told.
  *
  * The file holds a counter that owners alone touch, in a mapping: acquiring reads it, releasing
- * adds one, unless the lock was shared. Two owners at once lose an update.
+ * adds one, unless the lock was shared. Two owners at once lose an update. Locks on ranges guard
+ * nothing: their rounds are judged by who had which bytes when.
  */
 #include "driver.h"
 
@@ -15,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { RECORD, OFD, FLOCK };
+enum { RECORD, OFD, FLOCK, RECORD_RANGES, OFD_RANGES };
 enum { SHARED = 1 };
 
 struct guarded {
@@ -34,6 +35,16 @@ static long begin_count(int fd)
 	return n == (long)sizeof zero ? 0 : -1;
 }
 
+static int is_ranges(const struct pl_obj *o)
+{
+	return o->variant == RECORD_RANGES || o->variant == OFD_RANGES;
+}
+
+static int is_ofd(const struct pl_obj *o)
+{
+	return o->variant == OFD || o->variant == OFD_RANGES;
+}
+
 static long lock_open(struct pl_obj *o, const struct pl_args *a)
 {
 	char path[PL_PATH_MAX];
@@ -42,7 +53,9 @@ static long lock_open(struct pl_obj *o, const struct pl_args *a)
 
 	o->fd[0] = open(pl_path(o->name, path),
 		O_RDWR | O_CLOEXEC | (o->create ? O_CREAT | O_EXCL : 0), 0600);
-	if (o->fd[0] < 0 || (o->create && begin_count(o->fd[0]) < 0))
+	if (o->fd[0] < 0 || is_ranges(o))
+		return o->fd[0] < 0 ? -1 : 0;
+	if (o->create && begin_count(o->fd[0]) < 0)
 		return -1;
 	/* A mapping keeps its description alive, with its locks: it gets one of its own. Not so for
 	 * record locks, which are not the description's, and which the close would give up. */
@@ -60,7 +73,8 @@ static long lock_open(struct pl_obj *o, const struct pl_args *a)
 
 static void lock_close(struct pl_obj *o)
 {
-	(void)munmap(o->local, o->local_len);
+	if (o->local)
+		(void)munmap(o->local, o->local_len);
 }
 
 static int lock_unlink(const char *name)
@@ -80,7 +94,7 @@ static long take_lock(struct pl_obj *o, const struct pl_args *a, short type, int
 					    : type == F_RDLCK ? LOCK_SH
 							      : LOCK_UN) |
 					    (wait ? 0 : LOCK_NB));
-	if (o->variant == OFD)
+	if (is_ofd(o))
 		return fcntl(a->fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &l);
 	return fcntl(a->fd, wait ? F_SETLKW : F_SETLK, &l);
 }
@@ -125,7 +139,7 @@ static long op_getlk(struct pl_obj *o, const struct pl_args *a, struct pl_result
 	struct flock l = { .l_type = a->v[0] == SHARED ? F_RDLCK : F_WRLCK,
 		.l_start = a->v[1],
 		.l_len = a->v[2] };
-	long rc = fcntl(a->fd, o->variant == OFD ? F_OFD_GETLK : F_GETLK, &l);
+	long rc = fcntl(a->fd, is_ofd(o) ? F_OFD_GETLK : F_GETLK, &l);
 
 	r->out[0] = l.l_type == F_UNLCK ? 2 : l.l_type == F_RDLCK, r->out[1] = l.l_pid;
 	r->out[2] = l.l_start, r->out[3] = l.l_len;
@@ -159,13 +173,16 @@ static const struct pl_variant variants[] = {
 	[RECORD] = { "record", PL_MODEL_LOCK, CAPS | PL_APART },
 	[OFD] = { "ofd", PL_MODEL_LOCK, CAPS },
 	[FLOCK] = { "flock", PL_MODEL_LOCK, CAPS },
+	[RECORD_RANGES] = { "record-ranges", PL_MODEL_RANGES, CAPS | PL_APART },
+	[OFD_RANGES] = { "ofd-ranges", PL_MODEL_RANGES, CAPS },
 	{ 0 },
 };
 
+/* Some bytes of the first few: most ranges meet some others. */
 #define RANGE                                                                                      \
-	{ "start", 0, INT64_MAX },                                                                 \
+	{ "start", 0, INT64_MAX, 0, 7, 0, PL_START },                                              \
 	{                                                                                          \
-		"len", 0, INT64_MAX                                                                \
+		"len", 0, INT64_MAX, 0, 8, 0, PL_LENGTH                                            \
 	}
 #define KIND(form)                                                                                 \
 	{                                                                                          \

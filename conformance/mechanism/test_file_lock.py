@@ -31,7 +31,15 @@ def test_no_update_is_lost(d):
     d.judged(d.run(on=OBJECT, rounds=8, ops=400))
 
 
-@clause("LCK-09", "LCK-18", "LCK-07", "LCK-20")
+@clause("LCK-23")
+def test_ranges_exclude_each_other_byte_by_byte(d):
+    """Rounds: ranges that overlap and lie apart, alone and shared, of which parts are given up and more is tried for."""
+    d.open()
+    d.actors(5)
+    d.judged(d.run(on=OBJECT, rounds=8, ops=400))
+
+
+@clause("LCK-09", "LCK-18", "LCK-23", "LCK-07", "LCK-20")
 def test_no_update_is_lost_though_owners_die(d):
     d.open()
     kill_through_rounds(d, d.actors(5))

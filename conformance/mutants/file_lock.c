@@ -41,6 +41,41 @@ static int void_share(const struct pl_file_lock *a)
 	return shares && pl_fires(0) ? 0 : pl_real.file_lock(a);
 }
 
+/* A range with another end. */
+static int resized(const struct pl_file_lock *a, off_t len)
+{
+	struct pl_file_lock other = *a;
+	struct flock range = *a->l;
+
+	range.l_len = len;
+	other.l = &range;
+	return pl_real.file_lock(&other);
+}
+
+/* A range is locked as far as its first byte, wherever it should end. */
+static int short_lock(const struct pl_file_lock *a)
+{
+	bool longer = a->l && a->l->l_len != 1 && !pl_lock_ends(a);
+
+	return longer && pl_fires(0) ? resized(a, 1) : pl_real.file_lock(a);
+}
+
+/* A range is locked up to the end of the file. */
+static int far_lock(const struct pl_file_lock *a)
+{
+	bool ends = a->l && a->l->l_len != 0 && !pl_lock_ends(a);
+
+	return ends && pl_fires(0) ? resized(a, 0) : pl_real.file_lock(a);
+}
+
+/* A hole in the middle takes along all that follows it. */
+static int wide_unlock(const struct pl_file_lock *a)
+{
+	bool ends = a->l && a->l->l_len != 0 && pl_lock_ends(a);
+
+	return ends && pl_fires(0) ? resized(a, 0) : pl_real.file_lock(a);
+}
+
 static int mute_unlock(const struct pl_file_lock *a)
 {
 	return pl_lock_ends(a) && pl_fires(0) ? 0 : pl_real.file_lock(a);
@@ -109,6 +144,9 @@ const struct pl_mutant pl_file_lock_mutants[] = {
 	{ "file-lock-greedy", { .every = 100 }, { .file_lock = greedy_lock } },
 	{ "file-share-void", { .every = 100 }, { .file_lock = void_share } },
 	{ "file-unlock-mute", { .every = 100 }, { .file_lock = mute_unlock } },
+	{ "file-lock-short", { .every = 100 }, { .file_lock = short_lock } },
+	{ "file-lock-far", { .every = 100 }, { .file_lock = far_lock } },
+	{ "file-unlock-wide", { .every = 100 }, { .file_lock = wide_unlock } },
 	{ "file-trylock-busy", { .every = 500 }, { .file_lock = busy_lock } },
 	{ "file-lock-ring", { 0 }, { .file_lock = ring_lock } },
 	{ "file-lock-clings", .lie = { .file_lock = noting_lock, .close = keeping_close } },

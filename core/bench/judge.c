@@ -32,7 +32,8 @@ static const char *const models[] = { [PL_MODEL_NONE] = "(counting)",
 	[PL_MODEL_REGISTER] = "register",
 	[PL_MODEL_DATAGRAM] = "datagram",
 	[PL_MODEL_SIGNAL] = "signal",
-	[PL_MODEL_SELECT] = "select" };
+	[PL_MODEL_SELECT] = "select",
+	[PL_MODEL_RANGES] = "ranges" };
 
 static uint64_t roll(void *arg)
 {

@@ -23,6 +23,7 @@ static checker *const checkers[] = {
 	[PL_MODEL_DATAGRAM] = pl_check_datagram,
 	[PL_MODEL_SIGNAL] = pl_check_signal,
 	[PL_MODEL_SELECT] = pl_check_select,
+	[PL_MODEL_RANGES] = pl_check_ranges,
 };
 
 /* Counts, and settles that the records make a history at all. */

@@ -3,6 +3,7 @@
  * A round as operations of its reference model. What a record proves nothing of is left out, as the other
  * checkers leave it out; where the model cannot say what an operation did, the round is not judged.
  */
+#include "cells.h"
 #include "jit.h"
 
 #include <stdlib.h>
@@ -20,6 +21,7 @@ struct loader {
 	uint32_t *depth; /* by actor: how often it holds the lock */
 	int64_t cut;	 /* what ends from here on is not judged */
 	uint64_t sum;	 /* of all amounts */
+	struct pl_cells cells;
 };
 
 /* What this record does; false: nothing that the model speaks of. `o` holds what all have in common. */
@@ -99,6 +101,20 @@ static bool read_lock(struct loader *l, const struct pl_event *e, struct pl_jit_
 	return e->role == PL_ACQUIRE || e->role == PL_RELEASE || e->role == PL_REPAIR;
 }
 
+static bool read_ranges(struct loader *l, const struct pl_event *e, struct pl_jit_op *o)
+{
+	const struct pl_rec *r = e->rec;
+
+	if (e->role != PL_ACQUIRE && e->role != PL_RELEASE)
+		return false;
+	o->op.actor = e->who;
+	o->op.value = pl_cells_of(&l->cells, r);
+	o->op.form = e->role == PL_ACQUIRE && r->sum & PL_SUM_SHARED;
+	if (r->state == PL_FAIL && e->role == PL_RELEASE)
+		return cannot(l, "a release failed");
+	return r->state != PL_FAIL || read_refusal(l, r);
+}
+
 /* An operation whose table names no number of tokens moves one. */
 static bool read_counter(struct loader *l, const struct pl_event *e, struct pl_jit_op *o)
 {
@@ -158,19 +174,21 @@ struct kind {
 	reader *read;
 	bool empties; /* it is empty after a drain */
 	bool deaths;  /* a death changes it */
+	bool nests;   /* who acquires twice releases twice, and no more */
 	bool parts;   /* each value is a matter of its own */
 };
 
 static const struct kind kinds[] = {
 	[PL_MODEL_FIFO] = { .read = read_queue, .empties = true },
 	[PL_MODEL_PRIORITY] = { .read = read_queue, .empties = true },
-	[PL_MODEL_LOCK] = { .read = read_lock, .deaths = true },
+	[PL_MODEL_LOCK] = { .read = read_lock, .deaths = true, .nests = true },
 	[PL_MODEL_COUNTER] = { .read = read_counter, .empties = true },
 	[PL_MODEL_SUM] = { .read = read_counter, .empties = true },
 	[PL_MODEL_REGISTER] = { .read = read_register },
 	[PL_MODEL_DATAGRAM] = { .read = read_datagram, .parts = true },
 	[PL_MODEL_SIGNAL] = { .read = read_signal, .empties = true },
 	[PL_MODEL_SELECT] = { .read = read_queue, .empties = true },
+	[PL_MODEL_RANGES] = { .read = read_ranges, .deaths = true },
 };
 
 /* ---- events ---- */
@@ -223,11 +241,11 @@ static void begin(struct loader *l, const struct kind *k, const struct pl_event 
 	add_event(l->j, at, e->t, false);
 }
 
-static void end(struct loader *l, const struct pl_event *e)
+static void end(struct loader *l, const struct kind *k, const struct pl_event *e)
 {
 	uint32_t at = l->out[e->who];
 
-	if (e->role == PL_RELEASE && e->kind == PL_EV_END)
+	if (k->nests && e->role == PL_RELEASE && e->kind == PL_EV_END)
 		read_release(l, e);
 	if (e->role == PL_ACQUIRE && (e->rec->state == PL_OK || e->rec->err == EOWNERDEAD))
 		l->depth[e->who] += e->kind == PL_EV_END;
@@ -246,7 +264,7 @@ static void read_event(struct loader *l, const struct kind *k, const struct pl_e
 	if (e->kind == PL_EV_BEGIN)
 		begin(l, k, e);
 	else if (e->kind != PL_EV_KILLED && e->rec)
-		end(l, e);
+		end(l, k, e);
 	if (k->deaths && e->kind == PL_EV_KILLED) {
 		l->death[e->who] = add_op(l, &death);
 		add_event(l->j, l->death[e->who], e->t, false);
@@ -339,6 +357,8 @@ static bool configure(struct loader *l)
 	m->robust = c->head->caps & PL_ROBUST;
 	m->freed = c->head->caps & PL_FREED;
 	m->lowest = c->head->caps & PL_LOWEST;
+	if (c->head->model == PL_MODEL_RANGES && !pl_cells_make(&l->cells, c))
+		cannot(l, "the ranges part the bytes into too many pieces");
 	if (c->head->model == PL_MODEL_REGISTER)
 		return find_before(c, &m->before);
 	if (c->head->model != PL_MODEL_COUNTER && c->head->model != PL_MODEL_SUM)

@@ -9,7 +9,7 @@
  * sleep only by the state letter of a process, that is no proof: unknown. Of what may arrive by
  * itself (PL_LATE) nothing is claimed: it may have come between the look and the reading.
  */
-#include "internal.h"
+#include "cells.h"
 
 #include <stdio.h>
 
@@ -138,6 +138,13 @@ static bool lock_is_free(const struct pl_case *c, int64_t at)
 	return true;
 }
 
+static bool is_free(const struct pl_case *c, int who, const struct pl_rec *r, int64_t at)
+{
+	if (c->head->model == PL_MODEL_RANGES)
+		return pl_cells_free(c, who, r, at, is_asleep);
+	return c->head->model == PL_MODEL_LOCK && lock_is_free(c, at);
+}
+
 static int64_t apart(int64_t a, int64_t b)
 {
 	return a < b ? b - a : a - b;
@@ -199,6 +206,7 @@ static uint64_t needed(const struct pl_case *c, int who, const struct pl_rec *r,
 	case PL_MODEL_SELECT: /* what is there may not be what it wants */
 		return role == PL_PUT || r->sum == 0;
 	case PL_MODEL_LOCK:
+	case PL_MODEL_RANGES:
 	case PL_MODEL_NONE:
 	case PL_MODEL_REGISTER:
 		return 0;
@@ -214,8 +222,7 @@ static bool enabled(const struct pl_case *c, int who, const struct pl_rec *r, en
 
 	if (role == PL_ACQUIRE) {
 		snprintf(why, size, "nobody could hold the lock");
-		return c->head->model == PL_MODEL_LOCK && !died_waiting(c, asleep->t_invoke) &&
-		       lock_is_free(c, asleep->t_invoke);
+		return !died_waiting(c, asleep->t_invoke) && is_free(c, who, r, asleep->t_invoke);
 	}
 	if (!level || level->t_invoke <
 			      r->t_invoke) /* what was there when the round began is no matter */

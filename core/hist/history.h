@@ -67,16 +67,17 @@ struct pl_rec {
 	int64_t ret;
 	int32_t err; /* errno of the target's numbering */
 	uint32_t handle;
-	uint64_t token; /* which payload (payload.h); 0: none, or unreadable. STREAM: see pl_more */
+	uint64_t token; /* which payload (payload.h); 0: none, or unreadable. STREAM: see pl_more.
+			   RANGES: the first byte */
 	uint64_t
 		aux; /* the tag: priority; LOCK: the guarded counter, as found by the acquirer; COUNTER
 			   and SUM: how many were put, taken (or asked for), or seen */
 	uint32_t sum; /* LOCK: bit 0 when the acquirer found what is guarded torn (somebody else was
 			   inside), bit 1 when it shares. SELECT: what a take selects, as int32_t */
-	uint32_t len; /* length asked for */
+	uint32_t len; /* length asked for. RANGES: bytes, 0: all that follow */
 };
 
-enum pl_sum { PL_SUM_TORN = 1, PL_SUM_SHARED = 2 }; /* of LOCK */
+enum pl_sum { PL_SUM_TORN = 1, PL_SUM_SHARED = 2 }; /* of LOCK; RANGES: the second */
 
 /* A continuation: one extent of a byte stream, in stream order within the read it continues. A read
  * that got one whole payload of at most PIPE_BUF bytes and nothing else has none: its record's token

@@ -55,6 +55,16 @@ bool pl_plan_varies(const struct pl_part *p, const struct pl_op *ops)
 	return p->ndo > 1 && !p->seq;
 }
 
+/* What rounds draw an argument from. */
+static struct pl_draw drawn(const struct pl_arg *a)
+{
+	bool ranged = a->kind == PL_START || a->kind == PL_LENGTH;
+
+	if (ranged && c->shared->model != PL_MODEL_RANGES)
+		return (struct pl_draw){ 0, 0 };
+	return (struct pl_draw){ a->lo, a->hi };
+}
+
 static void add_op(struct pl_part *p, unsigned index, uint32_t weight)
 {
 	unsigned d = p->ndo, i;
@@ -65,7 +75,7 @@ static void add_op(struct pl_part *p, unsigned index, uint32_t weight)
 	p->weight[d] = weight;
 	p->weights += weight;
 	for (i = 0; i < PL_ARGS_MAX; i++)
-		p->arg[d][i] = (struct pl_draw){ c->ops[index].arg[i].lo, c->ops[index].arg[i].hi };
+		p->arg[d][i] = drawn(&c->ops[index].arg[i]);
 	p->ndo++;
 }
 
@@ -111,7 +121,7 @@ static int default_plan(int handle, uint32_t ops, char *why, size_t size)
 	for (i = 0; i < n; i++) {
 		struct pl_part *p = begin_part(ids[i], handle, ops);
 
-		if (v->model == PL_MODEL_LOCK)
+		if (v->model == PL_MODEL_LOCK || v->model == PL_MODEL_RANGES)
 			add_role(p, o, PL_ACQUIRE);
 		else if (v->model == PL_MODEL_REGISTER)
 			add_role(p, o, PL_PUT), add_role(p, o, PL_OBSERVE),
@@ -185,10 +195,13 @@ static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
  * peek, a shared lock, a lock of some bytes. What has no role is not judged anyway. */
 static bool beyond(unsigned op, const struct pl_arg *a, const struct pl_draw *w)
 {
-	bool formed = c->shared->model == PL_MODEL_SELECT || c->shared->model == PL_MODEL_LOCK;
-	bool may = a->kind == PL_INT || (a->kind == PL_FORM && !formed);
+	bool formed = c->shared->model == PL_MODEL_SELECT || c->shared->model == PL_MODEL_LOCK ||
+		      c->shared->model == PL_MODEL_RANGES;
+	bool may = a->kind == PL_INT || a->kind == PL_START || a->kind == PL_LENGTH ||
+		   (a->kind == PL_FORM && !formed);
+	struct pl_draw usual = drawn(a);
 
-	return pl_judged_role(op) != PL_NONE && may && (w->lo < a->lo || w->hi > a->hi);
+	return pl_judged_role(op) != PL_NONE && may && (w->lo < usual.lo || w->hi > usual.hi);
 }
 
 /* Ranges of arguments by name, for every operation of the part that has such an argument. */

@@ -47,6 +47,8 @@ static bool strange(const struct pl_call *call)
 	for (i = 0; i < PL_ARGS_MAX && call->op->arg[i].name; i++) {
 		const struct pl_arg *a = &call->op->arg[i];
 
+		if ((a->kind == PL_START || a->kind == PL_LENGTH) && call->v[i] != 0)
+			return true;
 		if ((a->kind == PL_INT || a->kind == PL_FORM) &&
 			(call->v[i] < a->lo || call->v[i] > a->hi))
 			return true;

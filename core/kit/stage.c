@@ -12,18 +12,22 @@ enum { NEAR_NS = 1000000 };
 static void index_args(struct pl_worker *w)
 {
 	const struct pl_op *op;
-	int size, tag, owner, form;
+	int size, tag, owner, form, start, length;
 
 	for (op = w->e->ops; op->name; op++) {
 		(void)pl_arg_of(op, PL_SIZE, &size);
 		(void)pl_arg_of(op, PL_TAG, &tag);
 		(void)pl_arg_of(op, PL_ACTOR, &owner);
 		(void)pl_arg_of(op, PL_FORM, &form);
+		(void)pl_arg_of(op, PL_START, &start);
+		(void)pl_arg_of(op, PL_LENGTH, &length);
 		w->fd_at[op - w->e->ops] = w->obj->fd[pl_end_for(w->e->drv, op)];
 		w->size_at[op - w->e->ops] = (int8_t)size;
 		w->tag_at[op - w->e->ops] = (int8_t)tag;
 		w->owner_at[op - w->e->ops] = (int8_t)owner;
 		w->form_at[op - w->e->ops] = (int8_t)form;
+		w->start_at[op - w->e->ops] = (int8_t)start;
+		w->length_at[op - w->e->ops] = (int8_t)length;
 	}
 }
 

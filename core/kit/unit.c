@@ -302,18 +302,21 @@ static const struct pl_op *op_of_role(const struct pl_worker *w, enum pl_role ro
 	return NULL;
 }
 
-static long simple(struct pl_worker *w, const struct pl_op *op, const int64_t *v)
+long pl_unit_simple(struct pl_worker *w, const struct pl_op *op, const int64_t *v)
 {
 	struct pl_result r = { 0 };
 	size_t len;
 	struct pl_args *a = args_for(w, op, v, &len);
+	int start = w->start_at[op - w->e->ops], length = w->length_at[op - w->e->ops];
 	long ret;
 
 	set_deadline(op, a, v);
 	w->form <<= 1; /* see pl_rec.sum */
-	ret = perform(w, op, a, &r, 0, 0);
+	a->len = length >= 0 ? (size_t)v[length] : a->len;
+	ret = perform(w, op, a, &r, start >= 0 ? (uint64_t)v[start] : 0, 0);
 	w->rec[w->n - 1].aux = r.tag;
-	w->rec[w->n - 1].token = r.token;
+	if (start < 0)
+		w->rec[w->n - 1].token = r.token;
 	if (op->how & PL_NEWFD && ret >= 0)
 		(void)raw_close((int)ret);
 	if (op->role == PL_ACQUIRE && r.out[0])
@@ -347,12 +350,14 @@ static enum next lock_unit(struct pl_worker *w, const struct pl_op *op, const in
 	for (i = 0; release && i < PL_ARGS_MAX && release->arg[i].name; i++)
 		plain[i] =
 			release->arg[i].kind == PL_FORM && form >= 0 ? v[form] : release->arg[i].lo;
-	if (simple(w, op, v) < 0 && w->err != EOWNERDEAD)
+	if (pl_unit_simple(w, op, v) < 0 && w->err != EOWNERDEAD)
 		return DONE;
 	if (w->err == EOWNERDEAD && repair)
-		(void)simple(w, repair, plain);
+		(void)pl_unit_simple(w, repair, plain);
+	if (release && w->e->shared->model == PL_MODEL_RANGES)
+		pl_unit_ranges(w, release);
 	if (release)
-		(void)simple(w, release, plain);
+		(void)pl_unit_simple(w, release, plain);
 	return DONE;
 }
 
@@ -374,7 +379,7 @@ static enum next one(
 	case PL_UPDATE:
 		return update_unit(w, op, v);
 	default:
-		(void)simple(w, op, v);
+		(void)pl_unit_simple(w, op, v);
 		return DONE;
 	}
 }

@@ -27,6 +27,7 @@ struct pl_worker {
 	/* by operation: its descriptor; and which argument is what, -1 none */
 	int fd_at[PL_OPS_MAX];
 	int8_t size_at[PL_OPS_MAX], tag_at[PL_OPS_MAX], owner_at[PL_OPS_MAX], form_at[PL_OPS_MAX];
+	int8_t start_at[PL_OPS_MAX], length_at[PL_OPS_MAX];
 	uint32_t form; /* of the operation that is next */
 };
 
@@ -41,6 +42,12 @@ static inline bool pl_stopped(const struct pl_worker *w)
 {
 	return atomic_load_explicit(&w->e->shared->stop, memory_order_relaxed) || pl_given_up(w);
 }
+
+/* One operation that moves nothing, with these arguments, and its record. What it returned. */
+long pl_unit_simple(struct pl_worker *w, const struct pl_op *op, const int64_t *v);
+
+/* ranges.c: what is done between an acquire of bytes and the release of all. */
+void pl_unit_ranges(struct pl_worker *w, const struct pl_op *release);
 
 void pl_work(struct pl_worker *w);
 void pl_drain(struct pl_worker *w);

@@ -20,6 +20,7 @@ const struct pl_reference *pl_reference_of(enum pl_model model)
 		[PL_MODEL_DATAGRAM] = &pl_reference_datagram,
 		[PL_MODEL_SIGNAL] = &pl_reference_signal,
 		[PL_MODEL_SELECT] = &pl_reference_select,
+		[PL_MODEL_RANGES] = &pl_reference_ranges,
 	};
 
 	return (size_t)model < sizeof all / sizeof *all ? all[model] : NULL;

@@ -25,11 +25,11 @@ struct pl_model_op {
 	enum pl_result_kind result;
 	int actor, err;
 	uint64_t value; /* the payload's token; ACQUIRE: the guarded counter as found; SIGNAL: the
-			   sender's process */
+			   sender's process; RANGES: a bit for each cell of bytes */
 	uint64_t tag; /* the priority; COUNTER, SUM: how many; UPDATE: the value found; SIGNAL: the
 			   number */
 	uint64_t len; /* bytes put; looked at where places have a grain */
-	int64_t form; /* SELECT: what a take selects; LOCK: 1 shared */
+	int64_t form; /* SELECT: what a take selects; LOCK, RANGES: 1 shared */
 	bool except;  /* SELECT: of anything but that */
 };
 
@@ -55,7 +55,7 @@ struct pl_model_state {
 	bool inconsistent; /* the owner died; until it is repaired */
 	bool lost;	   /* released inconsistent: nobody will ever own it */
 	uint64_t count;	   /* the guarded counter is at least this; a counter's value */
-	/* queues, registers, signals */
+	/* queues, registers, signals; who holds ranges */
 	uint64_t n;
 	struct pl_model_value v[];
 };
@@ -79,7 +79,7 @@ struct pl_reference {
 
 extern const struct pl_reference pl_reference_fifo, pl_reference_priority, pl_reference_lock,
 	pl_reference_register, pl_reference_counter, pl_reference_sum, pl_reference_datagram,
-	pl_reference_signal, pl_reference_select;
+	pl_reference_signal, pl_reference_select, pl_reference_ranges;
 
 /* NULL: there is none. Of a byte stream there cannot be one: a long write, and a read beside another,
  * happen piece by piece, and in no order with the rest. */

@@ -78,6 +78,12 @@ static inline uint64_t b_token(int n)
 	return pl_token(0, 0, (uint64_t)n);
 }
 
+/* Of a range of the first 64 bytes: each is a cell. */
+static inline uint64_t b_cells(const struct pl_rec *r)
+{
+	return (r->len == 0 || r->len >= 64 ? ~0ULL : (1ULL << r->len) - 1) << r->token;
+}
+
 static inline struct pl_rec *b_put(struct round *b, int who, int n, int64_t inv, int64_t ret)
 {
 	struct pl_rec *r = b_add(b, who, B_PUT, PL_OK, inv, ret);

@@ -151,6 +151,8 @@ static void add_actor(struct search *x, const struct round *b, int who)
 		if (t->optional)
 			t->ret = INT64_MAX;
 		last = t->optional ? t->inv : t->ret;
+		if (b->head[0].model == PL_MODEL_RANGES)
+			t->op.value = b_cells(r);
 		if (b->head[0].model == PL_MODEL_SIGNAL && r->op == B_PUT)
 			t->op.value = (uint64_t)b->head[who].pid;
 		if (b->head[0].model == PL_MODEL_SIGNAL && r->op == B_TAKE && t->optional)

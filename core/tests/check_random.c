@@ -55,7 +55,7 @@ static bool shares(const struct round *b)
 static bool exact(const struct round *b)
 {
 	if (oracle_tied(b) || b->head[0].capacity > 0 || b->head[0].model == PL_MODEL_SELECT ||
-		shares(b))
+		b->head[0].model == PL_MODEL_RANGES || shares(b))
 		return false;
 	return b->head[0].model == PL_MODEL_LOCK ? !has_deaths(b) : !has_pending(b, B_TAKE);
 }
@@ -167,6 +167,13 @@ Test(check_random, lock)
 	judge(PL_MODEL_LOCK, 0x5eed03, 9);
 	judge(PL_MODEL_LOCK, seed_of_today(), 9);
 	judge_late_clocks(PL_MODEL_LOCK, seed_of_today());
+}
+
+Test(check_random, ranges)
+{
+	judge(PL_MODEL_RANGES, 0x5eed07, 12);
+	judge(PL_MODEL_RANGES, seed_of_today(), 12);
+	judge_late_clocks(PL_MODEL_RANGES, seed_of_today());
 }
 
 /* Histories above are short; what keeps long ones fast must be right by itself. */

@@ -33,8 +33,21 @@ static bool takes(int op)
 	return op == B_TAKE || op == B_EXCEPT;
 }
 
+static bool ranged(const struct round *b)
+{
+	return b->head[0].model == PL_MODEL_RANGES;
+}
+
+static void draw_range(struct dice *d, struct pl_rec *r)
+{
+	r->token = (uint64_t)roll(d, 0, 5);
+	r->len = (uint32_t)roll(d, 0, 4);
+}
+
 static int next_op(struct world *w, int who)
 {
+	if (ranged(w->b))
+		return chance(w->d, w->held[who] > 0 ? 60 : 15) ? B_RELEASE : B_ACQUIRE;
 	if (w->b->head[0].model == PL_MODEL_SELECT && chance(w->d, 15))
 		return B_EXCEPT;
 	if (w->b->head[0].model != PL_MODEL_LOCK)
@@ -66,13 +79,15 @@ static void begin(struct world *w, int who)
 		r->token = b_token(++w->tokens);
 		r->aux = (uint64_t)roll(w->d, 0, 2) + selective(w->b);
 	}
+	if (ranged(w->b))
+		draw_range(w->d, r);
 	if (selective(w->b) && takes(op))
 		r->sum = (uint32_t)roll(w->d, op == B_TAKE ? -3 : 1, 3);
 	if (w->shares && op == B_ACQUIRE && chance(w->d, 60))
 		r->sum = PL_SUM_SHARED;
 	w->op[who] = (struct pl_model_op){ .role = role[op],
 		.actor = who,
-		.value = r->token,
+		.value = ranged(w->b) ? b_cells(r) : r->token,
 		.tag = r->aux,
 		.len = r->len,
 		.form = w->shares ? r->sum > 0 : (int32_t)r->sum,
@@ -92,6 +107,14 @@ static bool try_result(
 	return w->model->step(&w->s, o);
 }
 
+static bool range_effect(struct world *w, int who)
+{
+	uint64_t cells = w->op[who].value;
+
+	return try_result(w, who, PL_RESULT_OK, 0, cells, 0) ||
+	       (!w->blocking[who] && try_result(w, who, PL_RESULT_FAIL, EAGAIN, cells, 0));
+}
+
 /* The operation takes effect now, if it can. */
 static void effect(struct world *w, int who)
 {
@@ -101,7 +124,9 @@ static void effect(struct world *w, int who)
 
 	if (takes(r->op))
 		w->op[who].len = at < w->s.n ? w->s.v[at].len : 0;
-	if (r->op == B_PUT && !pl_model_full(&w->s, r->len))
+	if (ranged(w->b))
+		did = range_effect(w, who);
+	else if (r->op == B_PUT && !pl_model_full(&w->s, r->len))
 		did = try_result(w, who, PL_RESULT_OK, 0, r->token, r->aux);
 	else if (r->op == B_PUT && !w->blocking[who])
 		did = try_result(w, who, PL_RESULT_FAIL, chance(w->d, 50) ? EAGAIN : ETIMEDOUT,
@@ -142,7 +167,7 @@ static void end(struct world *w, int who)
 	if (takes(r->op))
 		r->token = o->value, r->aux = o->tag;
 	if (r->op == B_ACQUIRE) {
-		r->aux = o->value;
+		r->aux = ranged(w->b) ? 0 : o->value;
 		w->held[who] += r->state == PL_OK || r->err == EOWNERDEAD;
 		w->repair[who] = r->err == EOWNERDEAD;
 	}
@@ -214,7 +239,7 @@ static bool finish(struct world *w)
 		if (w->phase[i] == IDLE)
 			drainer = i;
 	}
-	if (drainer < 0 || w->b->head[0].model == PL_MODEL_LOCK || chance(w->d, 40))
+	if (drainer < 0 || w->b->head[0].model == PL_MODEL_LOCK || ranged(w->b) || chance(w->d, 40))
 		return false;
 	w->t += 5;
 	b_control(w->b, PL_OP_DRAIN, (uint64_t)drainer, w->t, w->t);
@@ -238,11 +263,11 @@ struct round *world_make(
 	struct pl_model_config config = { .robust = lock && chance(d, 60),
 		.lowest = model == PL_MODEL_PRIORITY && chance(d, 30) };
 
-	config.freed = lock && !config.robust && chance(d, 50);
+	config.freed = model == PL_MODEL_RANGES || (lock && !config.robust && chance(d, 50));
 	w.shares = config.freed && chance(d, 70);
 	w.model = pl_reference_of(model);
 	w.b = b_new(model, roll(d, 2, 4));
-	if (!lock && chance(d, 40)) {
+	if (!lock && model != PL_MODEL_RANGES && chance(d, 40)) {
 		config.grain = chance(d, 50) ? 64 : 0;
 		config.capacity = (uint64_t)roll(d, 1, config.grain ? 5 : 3);
 	}
@@ -312,6 +337,14 @@ static void spoil_result(struct round *b, struct dice *d)
 {
 	struct pl_rec *r = pick(b, d, B_TAKE, PL_OK);
 
+	if (ranged(b)) {
+		r = pick(b, d, B_ACQUIRE, 0);
+		if (r && r->state == PL_OK)
+			b_fail(r, EAGAIN);
+		else if (r && r->state == PL_FAIL)
+			r->state = PL_OK, r->err = 0, r->ret = 0;
+		return;
+	}
 	if (b->head[0].model == PL_MODEL_LOCK) {
 		r = pick(b, d, B_ACQUIRE, 0);
 		if (r && r->state == PL_OK && chance(d, 50))
@@ -353,7 +386,11 @@ static void spoil_form(struct round *b, struct dice *d)
 	struct pl_rec *r = selective(b) ? pick(b, d, chance(d, 30) ? B_EXCEPT : B_TAKE, 0) : NULL;
 	struct pl_rec *lock = pick(b, d, B_ACQUIRE, 0);
 
-	if (lock && b->head[0].caps & PL_FREED)
+	if (ranged(b) && chance(d, 60))
+		lock = pick(b, d, chance(d, 50) ? B_ACQUIRE : B_RELEASE, 0);
+	if (ranged(b) && lock && (lock->op == B_RELEASE || chance(d, 50)))
+		draw_range(d, lock);
+	else if (lock && b->head[0].caps & PL_FREED)
 		lock->sum ^= PL_SUM_SHARED;
 
 	if (r)
@@ -365,7 +402,8 @@ void world_spoil(struct round *b, struct dice *d)
 	for (int n = roll(d, 1, 2); n > 0; n--) {
 		int how = roll(d, 0, 9);
 
-		if ((selective(b) || b->head[0].model == PL_MODEL_LOCK) && chance(d, 20)) {
+		if ((selective(b) || b->head[0].model == PL_MODEL_LOCK || ranged(b)) &&
+			chance(d, ranged(b) ? 50 : 20)) {
 			spoil_form(b, d);
 			continue;
 		}

@@ -8,6 +8,7 @@ from conftest import held
 
 @pytest.mark.parametrize("name,variant,actors", [
     ("lock", "ofd", [{"ids": [0, 1], "do": ["lock"], "start": 1}]),
+    ("lock", "ofd-ranges", [{"ids": [0, 1], "do": ["lock"], "len": 99}]),
     ("unix", "dgram", [{"ids": [0], "do": ["send"]}, {"ids": [1], "do": ["recv"], "flags": [0, 2]}]),
     ("sysvmsg", "lowest", [{"ids": [0], "do": ["msgsnd"]}, {"ids": [1], "do": ["msgrcv"], "select": 0}]),
     ("shm", "memfd", [{"ids": [0], "do": ["store"], "at": [0, 64]}, {"ids": [1], "do": ["load"], "at": 8}])])
@@ -20,7 +21,7 @@ def test_a_plan_beyond_the_model_is_not_judged(driver, name, variant, actors):
     held(d, d.run(on="p", rounds=2), 2)
 
 
-@pytest.mark.parametrize("variant", ["record", "ofd", "flock"])
+@pytest.mark.parametrize("variant", ["record", "ofd", "flock", "record-ranges", "ofd-ranges"])
 def test_shared_locks_are_judged_beside_exclusive_ones(driver, variant):
     d = driver("lock", 4)
     d.close("o")

@@ -137,7 +137,7 @@ void world_turn(struct world *w)
 	if (w->free_at[who] >= w->now)
 		w->now = w->free_at[who] + 1;
 	w->now += (int64_t)roll(w, 40);
-	if (w->model == PL_MODEL_LOCK)
+	if (w->model == PL_MODEL_LOCK || w->model == PL_MODEL_RANGES)
 		section(w, who);
 	else if (w->model == PL_MODEL_REGISTER)
 		touch(w, who);

@@ -66,6 +66,9 @@ static void add_value(struct text *t, const struct pl_log *l, const struct pl_re
 		if (role == PL_ACQUIRE && r->state != PL_INVOKED)
 			add(t, " (%" PRIu64 ")", r->aux);
 		break;
+	case PL_MODEL_RANGES:
+		add(t, " %" PRIu64 "+%u", r->token, r->len);
+		break;
 	case PL_MODEL_COUNTER:
 	case PL_MODEL_SUM:
 		add(t, role == PL_OBSERVE ? " = %" PRIu64 : " %" PRIu64, r->aux);
@@ -130,7 +133,8 @@ void pl_story_label(const struct pl_log *l, const struct pl_rec *r, char *buf, s
 			r->op < PL_HIST_OPS ? l->head->op[r->op].name : "?");
 		if (r->state == PL_FAIL)
 			add(&t, " %s", pl_errno_name(r->err));
-		if (r->state != PL_FAIL || r->token || r->err == EOWNERDEAD)
+		if (r->state != PL_FAIL || r->token || l->head->model == PL_MODEL_RANGES ||
+			r->err == EOWNERDEAD)
 			add_value(&t, l, r);
 	}
 	if (t.n + 1 == size && size > 4)

@@ -16,6 +16,7 @@ static pl_leave_model *const models[PL_MODELS] = {
 	[PL_MODEL_DATAGRAM] = pl_leave_values,
 	[PL_MODEL_STREAM] = pl_leave_stream,
 	[PL_MODEL_LOCK] = pl_leave_lock,
+	[PL_MODEL_RANGES] = pl_leave_lock,
 	[PL_MODEL_REGISTER] = pl_leave_register,
 	[PL_MODEL_COUNTER] = pl_leave_counter,
 	[PL_MODEL_SUM] = pl_leave_counter,

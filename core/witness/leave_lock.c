@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Locks: a critical section goes as a whole.
+ * Locks: a critical section goes as a whole. Of ranges it lasts until all bytes are released at once.
  */
 #include "leave.h"
 
@@ -41,7 +41,8 @@ static uint32_t outside(struct sections *t, const struct pl_rec *r, enum pl_role
 {
 	static const char *const refused[] = { "BADBUSY", "BADNOTRECOV", "BADDEADLK", NULL };
 
-	if (role == PL_RELEASE || (r == t->l->anchor && pl_leave_rule(t->l, refused)))
+	if ((role == PL_RELEASE && t->l->head->model == PL_MODEL_LOCK) ||
+		(r == t->l->anchor && pl_leave_rule(t->l, refused)))
 		return PL_STAYS;
 	if (role == PL_ACQUIRE && r->state == PL_INVOKED && !t->exclusion)
 		return PL_STAYS;
@@ -59,18 +60,36 @@ static void open_section(struct sections *t, struct holder *h, const struct pl_r
 		.told = r->state == PL_FAIL };
 }
 
+/* How often it is held after this. */
+static uint32_t depth_after(const struct sections *t, const struct holder *h,
+	const struct pl_rec *r, enum pl_role role, bool gets)
+{
+	bool ends = role == PL_RELEASE && r->state == PL_OK;
+
+	if (t->l->head->model == PL_MODEL_RANGES)
+		return !(ends && r->token == 0 && r->len == 0);
+	return h->depth + gets - ends;
+}
+
+/* Who has some bytes is refused others for what others have: that is no part of the section. */
+static bool is_beside(const struct sections *t, const struct pl_rec *r, enum pl_role role)
+{
+	return t->l->head->model == PL_MODEL_RANGES && role == PL_ACQUIRE && r->state == PL_FAIL &&
+	       r->err != EDEADLK;
+}
+
 static uint32_t unit_of(struct sections *t, struct holder *h, const struct pl_rec *r)
 {
 	enum pl_role role = pl_role_of(t->l->logs[h->log].head, r);
 	bool gets = role == PL_ACQUIRE &&
 		    (r->state == PL_OK || (r->state == PL_FAIL && r->err == EOWNERDEAD));
 
-	if (h->depth == 0 && !gets)
+	if (h->depth == 0 ? !gets : is_beside(t, r, role))
 		return outside(t, r, role);
 	if (h->depth == 0)
 		open_section(t, h, r);
-	h->depth += gets;
-	if (role == PL_RELEASE && r->state == PL_OK && --h->depth == 0) {
+	h->depth = depth_after(t, h, r, role, gets);
+	if (h->depth == 0) {
 		t->s[h->section].over = r->t_return;
 		t->s[h->section].died = false;
 	}
@@ -152,9 +171,9 @@ void pl_leave_lock(struct pl_leave *l)
 				l->unit[l->first[i] + k] =
 					t.s ? unit_of(&t, &h, &l->logs[i].rec[k]) : PL_STAYS;
 	}
-	if (t.s && !t.exclusion) {
+	if (t.s && !t.exclusion && l->head->model == PL_MODEL_LOCK)
 		tie_to_heirs(&t);
+	if (t.s && !t.exclusion)
 		keep_held(&t);
-	}
 	free(t.s);
 }
