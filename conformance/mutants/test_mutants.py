@@ -7,31 +7,17 @@ The same trials as `plumbline selftest` makes, a test each, with shorter rounds 
 """
 from __future__ import annotations
 
-import dataclasses
-import os
 from pathlib import Path
 
 import pytest
 from plumbline import mutants
-from plumbline.mutants import LOAD, SUITES, Book, Lab
-from plumbline.outcomes import EXIT_BROKEN, Trouble
-from plumbline.places import Places
+from plumbline.mutants import LOAD, SUITES, Book
 
 HERE = Path(__file__).resolve().parent
 BOOK = Book.load(HERE / "mutants.toml")
 RED_FOR_S, GREEN_FOR_S = 20.0, 4.0
 
 pytestmark = [pytest.mark.mutants, pytest.mark.timeout(4 * mutants.DEADLINE_S)]
-
-
-@pytest.fixture(scope="session")
-def lab():
-    built = sorted(HERE.parents[1].glob("build*/drivers"), key=lambda p: p.stat().st_mtime)
-    given = os.environ.get("PLUMBLINE_DRIVERS") or (os.fspath(built[-1]) if built else None)
-    try:
-        return Lab.find(dataclasses.replace(Places.find(given), source=HERE.parents[1]))
-    except Trouble as e:
-        (pytest.fail if e.code == EXIT_BROKEN else pytest.skip)(str(e))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from plumbline.catalogue import Catalogue
 from plumbline.client import Driver
 from plumbline.outcomes import Trouble
 from plumbline.repro.calls import NoCall, filled, flags
-from plumbline.repro.command import parsed
+from plumbline.repro.command import instance_of, parsed
 from plumbline.repro.judge import ASTRAY, ON, VIOLATED, Judge
 from plumbline.repro.lines import Entry, looped, numbers_of, story
 from plumbline.repro.mine import Miner, first
@@ -196,8 +196,8 @@ def test_what_to_tell_is_parsed():
     assert parsed("latest/PMQ-16/mq", known, ["mq"]) == ("latest", "PMQ-16", "mq", "mq")
     assert parsed("pmq-16", known, ["mq"]) == ("", "PMQ-16", "", "mq")
     assert parsed("mutex/robust", known, ["mutex"]) == ("", "", "robust", "mutex")
-    with pytest.raises(Trouble, match="has no C yet"):
-        parsed("latest/3", known, ["mq"])
+    assert instance_of("latest/3", known) == ("latest", 3) and instance_of("/tmp/it/12", known) == ("/tmp/it", 12)
+    assert not instance_of("latest/PMQ-16/2", known) and not instance_of("3", known)
     with pytest.raises(Trouble, match="say a clause"):
         parsed("nothing", known, ["mq"])
 

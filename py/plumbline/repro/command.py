@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`plumbline repro`: a clause's test, run now or as a run has kept it, as one C file for a bug report."""
+"""`plumbline repro`: a clause's test, run now or as a run has kept it, or a violated round, as one C file."""
 from __future__ import annotations
 
 import json
@@ -16,6 +16,7 @@ from ..outcomes import EXIT_BROKEN, EXIT_HELD, EXIT_NOTHING, Trouble, column, pl
 from ..places import Places
 from ..runfolder import RunFolder
 from ..tether import tied
+from . import instance
 
 TRANSCRIPTS = "transcripts"
 
@@ -23,6 +24,8 @@ TRANSCRIPTS = "transcripts"
 def command(out: Any, places: Places, a: Any) -> int:
     """Writes the program, or a folder of them; says why there is none."""
     known = Catalogue.load(places.conformance / "clauses")
+    if at := instance_of(a.what, known):
+        return _put(out, instance.program(places, RunFolder.find(at[0], a.out), at[1], known), a.o)
     run, clause, variant, mechanism = parsed(a.what, known, places.driver_names())
     with tempfile.TemporaryDirectory(prefix="plumbline-repro.") as work:
         kept = _kept(RunFolder.find(run, a.out), clause, variant) if run else []
@@ -40,16 +43,20 @@ def parsed(what: str, known: Catalogue, mechanisms: list[str]) -> tuple[str, str
     if at is not None:
         clause = known.by_id[parts[at].upper()]
         return "/".join(parts[:at]), clause.id, "/".join(parts[at + 1 :]), clause.mechanism
-    if parts[-1].isdigit():
-        raise Trouble(
-            f"{what}: what a round has shown has no C yet; its saved histories are the evidence (plumb-check)",
-            EXIT_NOTHING,
-        )
     if parts[0] in mechanisms and len(parts) < 3:
         return "", "", "/".join(parts[1:]), parts[0]
     raise Trouble(
-        f"{what}: say a clause, as in PMQ-16, PMQ-16/mq or RUN/PMQ-16/mq, or a mechanism; `plumbline list` has them"
+        f"{what}: say a clause, as in PMQ-16, PMQ-16/mq or RUN/PMQ-16/mq, a mechanism, or RUN/INSTANCE; "
+        "`plumbline list` has the clauses"
     )
+
+
+def instance_of(what: str, known: Catalogue) -> tuple[str, int] | None:
+    """RUN and INSTANCE of "latest/3"."""
+    run, _, last = what.rpartition("/")
+    if run and last.isdigit() and not any(p.upper() in known.by_id for p in what.split("/")):
+        return run, int(last)
+    return None
 
 
 def _kept(folder: RunFolder, clause: str, variant: str) -> list[Path]:
@@ -102,11 +109,15 @@ def _one(out: Any, told: list[dict[str, Any]], to: str | None) -> int:
             out.warn(f"{r['clause']} ({column(r['mechanism'], r['variant'])}): no C: {r['why']} ({r['test']})")
         return EXIT_NOTHING
     text = (programs[0]["folder"] / programs[0]["file"]).read_text()
+    return _put(out, text, to, f"{programs[0]['test']}, {programs[0]['outcome']}")
+
+
+def _put(out: Any, text: str, to: str | None, what: str = "from a violated round") -> int:
     if not to or to == "-":
         print(text, end="")
     else:
         _write(Path(to), text)
-        out.say(f"{to}: {programs[0]['test']}, {programs[0]['outcome']}")
+        out.say(f"{to}: {what}")
     return EXIT_HELD
 
 

@@ -110,9 +110,9 @@ def includes(headers: set[str]) -> str:
     return "\n".join(f"#include <{h}>" for h in sorted(headers))
 
 
-def parts_of(text: str) -> tuple[list[str], set[str]]:
-    """The parts of program.c that the text and its parts name, in the file's order, and their headers."""
-    chunks = re.split(r"^//@ (.*)\n", PARTS.read_text(), flags=re.M)[1:]
+def parts_of(text: str, path: Path = PARTS) -> tuple[list[str], set[str]]:
+    """The parts of the file that the text and its parts name, in the file's order, and their headers."""
+    chunks = re.split(r"^//@ (.*)\n", path.read_text(), flags=re.M)[1:]
     parts = []
     for line, code in zip(chunks[::2], chunks[1::2]):
         names, _, headers = line.partition("|")
