@@ -5,13 +5,6 @@
 #include "model.h"
 
 #include <stdio.h>
-#include <string.h>
-
-static void init(struct pl_model_state *s, const struct pl_model_config *c)
-{
-	memset(s, 0, sizeof *s);
-	s->config = *c;
-}
 
 static bool step(struct pl_model_state *s, const struct pl_model_op *op)
 {
@@ -39,4 +32,4 @@ static int describe(const struct pl_model_state *s, char *buf, size_t size)
 	return at;
 }
 
-const struct pl_reference pl_reference_datagram = { "datagram", init, step, describe };
+const struct pl_reference pl_reference_datagram = { "datagram", pl_model_init, step, describe };

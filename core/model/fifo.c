@@ -7,24 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void init(struct pl_model_state *s, const struct pl_model_config *c)
-{
-	memset(s, 0, sizeof *s);
-	s->config = *c;
-}
-
-static bool put(struct pl_model_state *s, const struct pl_model_op *op)
-{
-	bool full = pl_model_full(s, op->len);
-
-	if (op->result == PL_RESULT_FAIL)
-		return !pl_model_nothing(op->err) || full || s->config.capacity == 0;
-	if (full)
-		return false;
-	s->v[s->n++] = (struct pl_model_value){ op->value, op->tag, op->len };
-	return true;
-}
-
 static bool take(struct pl_model_state *s, const struct pl_model_op *op)
 {
 	if (op->result == PL_RESULT_FAIL)
@@ -37,7 +19,9 @@ static bool take(struct pl_model_state *s, const struct pl_model_op *op)
 
 static bool step(struct pl_model_state *s, const struct pl_model_op *op)
 {
-	return op->role == PL_PUT ? put(s, op) : op->role == PL_TAKE ? take(s, op) : true;
+	return op->role == PL_PUT    ? pl_model_put(s, op, s->n)
+	       : op->role == PL_TAKE ? take(s, op)
+				     : true;
 }
 
 static int describe(const struct pl_model_state *s, char *buf, size_t size)
@@ -54,4 +38,4 @@ static int describe(const struct pl_model_state *s, char *buf, size_t size)
 	return at;
 }
 
-const struct pl_reference pl_reference_fifo = { "fifo", init, step, describe };
+const struct pl_reference pl_reference_fifo = { "fifo", pl_model_init, step, describe };

@@ -7,12 +7,10 @@
 #include "model.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static void init(struct pl_model_state *s, const struct pl_model_config *c)
 {
-	memset(s, 0, sizeof *s);
-	s->config = *c;
+	pl_model_init(s, c);
 	s->owner = -1;
 }
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which reference model a model has, and how its values are named.
+ * Which reference model a model has, what several of them do alike, and how their values are named.
  */
 #include "model.h"
 
 #include "../hist/payload.h"
 
 #include <stdio.h>
+#include <string.h>
 
 const struct pl_reference *pl_reference_of(enum pl_model model)
 {
@@ -24,6 +25,26 @@ const struct pl_reference *pl_reference_of(enum pl_model model)
 	};
 
 	return (size_t)model < sizeof all / sizeof *all ? all[model] : NULL;
+}
+
+void pl_model_init(struct pl_model_state *s, const struct pl_model_config *c)
+{
+	memset(s, 0, sizeof *s);
+	s->config = *c;
+}
+
+bool pl_model_put(struct pl_model_state *s, const struct pl_model_op *op, uint64_t at)
+{
+	bool full = pl_model_full(s, op->len);
+
+	if (op->result == PL_RESULT_FAIL)
+		return !pl_model_nothing(op->err) || full || s->config.capacity == 0;
+	if (full)
+		return false;
+	memmove(s->v + at + 1, s->v + at, (s->n - at) * sizeof *s->v);
+	s->n++;
+	s->v[at] = (struct pl_model_value){ op->value, op->tag, op->len };
+	return true;
 }
 
 int pl_model_say(char *buf, size_t size, uint64_t value)

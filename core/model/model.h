@@ -85,6 +85,12 @@ extern const struct pl_reference pl_reference_fifo, pl_reference_priority, pl_re
  * happen piece by piece, and in no order with the rest. */
 const struct pl_reference *pl_reference_of(enum pl_model model);
 
+/* Nothing inside, nobody's. */
+void pl_model_init(struct pl_model_state *s, const struct pl_model_config *c);
+
+/* A put into a queue: as step; what fits in goes to place `at`. */
+bool pl_model_put(struct pl_model_state *s, const struct pl_model_op *op, uint64_t at);
+
 /* Which value such a take would have: its index, or n. */
 uint64_t pl_model_selected(const struct pl_model_state *s, const struct pl_model_op *op);
 

@@ -6,12 +6,6 @@
 
 #include <string.h>
 
-static void init(struct pl_model_state *s, const struct pl_model_config *c)
-{
-	memset(s, 0, sizeof *s);
-	s->config = *c;
-}
-
 static bool goes_before(const struct pl_model_state *s, uint64_t a, uint64_t b)
 {
 	return s->config.lowest ? a < b : a > b;
@@ -19,18 +13,11 @@ static bool goes_before(const struct pl_model_state *s, uint64_t a, uint64_t b)
 
 static bool put(struct pl_model_state *s, const struct pl_model_op *op)
 {
-	bool full = pl_model_full(s, op->len);
 	uint64_t at = s->n;
 
-	if (op->result == PL_RESULT_FAIL)
-		return !pl_model_nothing(op->err) || full || s->config.capacity == 0;
-	if (full)
-		return false;
-	for (; at > 0 && goes_before(s, op->tag, s->v[at - 1].tag); at--)
-		s->v[at] = s->v[at - 1];
-	s->v[at] = (struct pl_model_value){ op->value, op->tag, op->len };
-	s->n++;
-	return true;
+	while (at > 0 && goes_before(s, op->tag, s->v[at - 1].tag))
+		at--;
+	return pl_model_put(s, op, at);
 }
 
 static bool take(struct pl_model_state *s, const struct pl_model_op *op)
@@ -50,4 +37,5 @@ static bool step(struct pl_model_state *s, const struct pl_model_op *op)
 	return op->role == PL_PUT ? put(s, op) : op->role == PL_TAKE ? take(s, op) : true;
 }
 
-const struct pl_reference pl_reference_priority = { "priority", init, step, pl_model_say_tagged };
+const struct pl_reference pl_reference_priority = { "priority", pl_model_init, step,
+	pl_model_say_tagged };

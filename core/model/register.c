@@ -4,12 +4,9 @@
  */
 #include "model.h"
 
-#include <string.h>
-
 static void init(struct pl_model_state *s, const struct pl_model_config *c)
 {
-	memset(s, 0, sizeof *s);
-	s->config = *c;
+	pl_model_init(s, c);
 	s->n = 1;
 	s->v[0] = (struct pl_model_value){ .value = c->before };
 }

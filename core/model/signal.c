@@ -8,12 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void init(struct pl_model_state *s, const struct pl_model_config *c)
-{
-	memset(s, 0, sizeof *s);
-	s->config = *c;
-}
-
 /* Pending numbers are kept in ascending order, so that equal sets are equal states. */
 static bool put(struct pl_model_state *s, const struct pl_model_op *op)
 {
@@ -66,4 +60,4 @@ static int describe(const struct pl_model_state *s, char *buf, size_t size)
 	return at;
 }
 
-const struct pl_reference pl_reference_signal = { "signal", init, step, describe };
+const struct pl_reference pl_reference_signal = { "signal", pl_model_init, step, describe };
