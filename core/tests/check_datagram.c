@@ -4,14 +4,9 @@
  * with losses, repeats and deaths, there is no alarm where some order explains everything, and no miss. And each rule
  * accuses the smallest history that breaks it, and lets its twin pass.
  */
-#include "check_dice.h"
-#include "check_oracle.h"
-#include "check_parts.h"
+#include "check_play.h"
 #include "check_rules.h"
-
-#include <stdio.h>
-
-enum { ROUNDS = 10000 };
+#include "check_trial.h"
 
 static struct round *fresh(void)
 {
@@ -125,153 +120,72 @@ RULE(VSOURCE)
 /* ---- random histories ---- */
 
 struct world {
-	struct round *b;
-	struct dice *d;
-	struct pl_rec *rec[B_ACTORS];
-	int phase[B_ACTORS]; /* 0 idle, 1 begun, 2 done, 3 dead, 4 reaped */
-	int64_t t, last[B_ACTORS];
-	int numbers, left, kills, nsent;
-	uint64_t sent[B_RECS];
+	struct play p;
+	uint64_t sent[B_RECS], found[B_ACTORS];
+	int numbers, nsent;
 };
 
-static void begin(struct world *w, int who)
+static void begin(struct play *p, int who)
 {
-	int op = chance(w->d, 50) ? B_TAKE : B_PUT;
-	int64_t at = chance(w->d, 60) && w->last[who] ? w->last[who] : w->t;
+	int op = chance(p->d, 50) ? B_TAKE : B_PUT;
+	struct pl_rec *r = play_add(p, who, op);
 
-	w->rec[who] = b_add(w->b, who, op, PL_INVOKED, at, 0);
-	w->rec[who]->token = op == B_TAKE ? 0 : b_token(++w->numbers);
-	w->rec[who]->len = op == B_TAKE ? 128 : 64;
-	w->phase[who] = 1;
-	w->left--;
+	r->token = op == B_TAKE ? 0 : b_token(++((struct world *)p)->numbers);
+	r->len = op == B_TAKE ? 128 : 64;
 }
 
 /* Any datagram sent so far, as often as it likes; or none. */
-static void effect(struct world *w, int who, uint64_t *found)
+static bool effect(struct play *p, int who)
 {
-	found[who] = 0;
-	if (w->rec[who]->op == B_PUT)
-		w->sent[w->nsent++] = w->rec[who]->token;
-	else if (w->nsent > 0 && chance(w->d, 80))
-		found[who] = w->sent[roll(w->d, 0, w->nsent - 1)];
-	w->phase[who] = 2;
+	struct world *w = (struct world *)p;
+
+	w->found[who] = 0;
+	if (p->rec[who]->op == B_PUT)
+		w->sent[w->nsent++] = p->rec[who]->token;
+	else if (w->nsent > 0 && chance(p->d, 80))
+		w->found[who] = w->sent[roll(p->d, 0, w->nsent - 1)];
+	return true;
 }
 
-static void end(struct world *w, int who, const uint64_t *found)
+static void end(struct play *p, int who)
 {
-	struct pl_rec *r = w->rec[who];
+	struct pl_rec *r = p->rec[who];
 
-	r->t_return = B_BASE + w->t;
-	r->state = PL_OK;
 	r->ret = 64;
-	if (r->op == B_TAKE) {
-		r->token = found[who];
-		if (!r->token)
-			b_fail(r, EAGAIN);
-	}
-	w->phase[who] = 0;
-	w->last[who] = w->t;
+	if (r->op == B_PUT)
+		return;
+	r->token = ((struct world *)p)->found[who];
+	if (!r->token)
+		b_fail(r, EAGAIN);
 }
 
 static struct round *make(struct dice *d, bool deaths)
 {
-	struct world w = { .d = d, .t = 1 };
-	uint64_t found[B_ACTORS];
+	static const struct acts acts = { begin, effect, end, NULL };
+	struct world w = { .p = { .acts = &acts, .d = d, .t = 1 } };
 
-	w.b = b_new(PL_MODEL_DATAGRAM, roll(d, 2, 4));
-	w.left = roll(d, 3, 10);
-	w.kills = deaths ? roll(d, 0, 2) : 0;
-	for (int i = 0; i < 400; i++) {
-		int who = roll(d, 0, w.b->nactors - 1);
-
-		w.t += chance(d, 25) ? 0 : roll(d, 1, 3);
-		if (w.kills > 0 && w.phase[who] < 3 && chance(d, 8)) {
-			b_control(w.b, PL_OP_KILL, (uint64_t)who, w.t, w.t);
-			w.phase[who] = 3, w.kills--;
-		} else if (w.phase[who] == 0 && w.left > 0) {
-			begin(&w, who);
-		} else if (w.phase[who] == 1) {
-			effect(&w, who, found);
-		} else if (w.phase[who] == 2) {
-			end(&w, who, found);
-		} else if (w.phase[who] == 3 && chance(d, 50)) {
-			b_control(w.b, PL_OP_REAP, (uint64_t)who, w.t, w.t);
-			w.phase[who] = 4;
-		}
-	}
-	return w.b;
+	w.p.b = b_new(PL_MODEL_DATAGRAM, roll(d, 2, 4));
+	w.p.left = roll(d, 3, 10);
+	w.p.kills = deaths ? roll(d, 0, 2) : 0;
+	play_run(&w.p, 400, 400);
+	return w.p.b;
 }
 
 /* One stamp moves towards the other, a take gets another's result, a put fails after all. */
 static void spoil(struct round *b, struct dice *d)
 {
 	struct pl_rec *r = b_pick(b, d), *o = b_pick(b, d);
-	int64_t room = r ? r->t_return - r->t_invoke : 0;
 
-	if (!r || !o || r->state != PL_OK)
+	if (!r || !o || r->state != PL_OK || (chance(d, 40) && b_squeeze(r, d)))
 		return;
-	if (chance(d, 40) && room > 0) {
-		if (chance(d, 50))
-			r->t_return -= roll(d, 1, (int)room);
-		else
-			r->t_invoke += roll(d, 1, (int)room);
-	} else if (r->op == B_TAKE) {
+	if (r->op == B_TAKE) {
 		r->token = chance(d, 10) ? b_token(99) : o->token ? o->token : r->token;
 	} else if (chance(d, 50)) {
 		b_fail(r, EIO);
 	}
 }
 
-static void judge(uint64_t seed)
-{
-	int bad = 0, caught = 0, tied = 0;
-
-	for (int i = 0; i < ROUNDS; i++) {
-		struct dice d = { .key = pl_rand(seed, (uint64_t)i) };
-		struct round *b = make(&d, i % 2);
-		bool allowed, wrong;
-
-		for (int n = i % 3 ? roll(&d, 1, 2) : 0; n > 0; n--)
-			spoil(b, &d);
-		allowed = oracle_allows(b, false);
-		wrong = b_check(b, 0)->outcome != PL_HELD;
-		cr_assert(i % 3 || allowed, "brute force refuses a right history, key 0x%llx",
-			(unsigned long long)d.key);
-		if (wrong == allowed && (wrong || !oracle_tied(b))) {
-			b_dump(b);
-			cr_assert_fail("%s, key 0x%llx", wrong ? "false alarm" : "missed",
-				(unsigned long long)d.key);
-		}
-		b_assert_search(b, allowed, d.key);
-		if (allowed)
-			b_assert_parts(b, d.key);
-		bad += !allowed, caught += wrong, tied += !allowed && !wrong;
-		free(b);
-	}
-	fprintf(stderr,
-		"datagram seed 0x%llx: %d wrong of %d, %d caught, %d missed at shared stamps\n",
-		(unsigned long long)seed, bad, ROUNDS, caught, tied);
-	cr_assert_gt(bad, ROUNDS / 20, "too few wrong histories to show anything: %d", bad);
-}
-
-/* What shrinks by no more than the clock's error is never called wrong. */
-static void judge_late_clocks(uint64_t seed)
-{
-	int unsure = 0;
-
-	for (int i = 0; i < ROUNDS; i++) {
-		struct dice d = { .key = pl_rand(seed, (uint64_t)i) };
-		struct round *b = make(&d, i % 2);
-
-		unsure += b_unsure_when_shrunk(b, &d);
-		free(b);
-	}
-	cr_assert_gt(unsure, ROUNDS / 200, "too few were in doubt to show anything: %d", unsure);
-}
-
 Test(check_datagram, random)
 {
-	judge(0x5eed04);
-	judge(seed_of_today());
-	judge_late_clocks(seed_of_today());
+	trial_run(&(struct trial){ "datagram", make, spoil, NULL, 0 }, 0x5eed04);
 }

@@ -43,6 +43,18 @@ static inline struct pl_rec *b_pick(struct round *b, struct dice *d)
 	return b->n[who] ? &b->rec[who][roll(d, 0, (int)b->n[who] - 1)] : NULL;
 }
 
+/* One stamp of a record moves towards the other. False: there is no room between them. */
+static inline bool b_squeeze(struct pl_rec *r, struct dice *d)
+{
+	int64_t room = r->state == PL_INVOKED ? 0 : r->t_return - r->t_invoke;
+
+	if (room > 0 && chance(d, 50))
+		r->t_return -= roll(d, 1, (int)room);
+	else if (room > 0)
+		r->t_invoke += roll(d, 1, (int)room);
+	return room > 0;
+}
+
 static inline void b_dump(const struct round *b)
 {
 	fprintf(stderr, "  model %u, caps %x, capacity %llu, flags %x\n", b->head[0].model,

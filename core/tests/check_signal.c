@@ -4,13 +4,11 @@
  * right ones and spoilt ones, with merged sends, deaths and senders that were not told, there is no alarm where some
  * order of all operations gives every result. What it misses is counted.
  */
-#include "check_dice.h"
 #include "check_oracle.h"
-#include "check_parts.h"
-#include <criterion/criterion.h>
-#include <stdio.h>
+#include "check_play.h"
+#include "check_trial.h"
 
-enum { ROUNDS = 10000, PID = 100 };
+enum { PID = 100 };
 
 static struct round *fresh(int actors)
 {
@@ -25,37 +23,28 @@ static struct round *fresh(int actors)
 	return b;
 }
 
-enum phase { IDLE, BEGUN, DONE, DEAD, BURIED };
-
 struct world {
-	struct round *b;
-	struct dice *d;
-	int pid[ORACLE_SIGNALS]; /* by number: whose send is pending; 0: none */
-	struct pl_rec *rec[B_ACTORS];
+	struct play p;
+	int pid[ORACLE_SIGNALS];	     /* by number: whose send is pending; 0: none */
 	int signo[B_ACTORS], told[B_ACTORS]; /* what a take gives; -1: nothing was there */
-	enum phase phase[B_ACTORS];
 	bool takes[B_ACTORS], waits[B_ACTORS];
-	int64_t t, last[B_ACTORS];
-	int left, kills;
 };
 
-static void begin(struct world *w, int who)
+static void begin(struct play *p, int who)
 {
-	int64_t at = chance(w->d, 60) && w->last[who] ? w->last[who] : w->t;
-	struct pl_rec *r = b_add(w->b, who, w->takes[who] ? B_TAKE : B_PUT, PL_INVOKED, at, 0);
+	struct world *w = (struct world *)p;
+	struct pl_rec *r = play_add(p, who, w->takes[who] ? B_TAKE : B_PUT);
 
 	if (r->op == B_PUT)
-		r->aux = (uint64_t)roll(w->d, 0, chance(w->d, 50) ? 0 : ORACLE_SIGNALS - 1);
-	w->rec[who] = r;
-	w->phase[who] = BEGUN;
-	w->waits[who] = chance(w->d, 50);
-	w->left--;
+		r->aux = (uint64_t)roll(p->d, 0, chance(p->d, 50) ? 0 : ORACLE_SIGNALS - 1);
+	w->waits[who] = chance(p->d, 50);
 }
 
-static void effect(struct world *w, int who)
+static bool effect(struct play *p, int who)
 {
-	struct pl_rec *r = w->rec[who];
-	int n = roll(w->d, 0, ORACLE_SIGNALS - 1), i;
+	struct world *w = (struct world *)p;
+	struct pl_rec *r = p->rec[who];
+	int n = roll(p->d, 0, ORACLE_SIGNALS - 1), i;
 
 	w->signo[who] = -1;
 	if (r->op == B_PUT && w->pid[r->aux] == 0)
@@ -64,125 +53,67 @@ static void effect(struct world *w, int who)
 		n = (n + 1) % ORACLE_SIGNALS;
 	if (r->op == B_TAKE && w->pid[n])
 		w->signo[who] = n, w->told[who] = w->pid[n], w->pid[n] = 0;
-	else if (r->op == B_TAKE && w->waits[who])
-		return;
-	w->phase[who] = DONE;
+	return r->op == B_PUT || w->signo[who] >= 0 || !w->waits[who];
 }
 
-static void end(struct world *w, int who)
+static void end(struct play *p, int who)
 {
-	struct pl_rec *r = w->rec[who];
+	struct world *w = (struct world *)p;
+	struct pl_rec *r = p->rec[who];
 
-	r->t_return = B_BASE + w->t;
-	r->state = PL_OK;
-	w->phase[who] = IDLE;
-	w->last[who] = w->t;
 	if (r->op == B_PUT)
 		return;
 	if (w->signo[who] < 0) {
-		b_fail(r, chance(w->d, 50) ? EAGAIN : ETIMEDOUT);
+		b_fail(r, chance(p->d, 50) ? EAGAIN : ETIMEDOUT);
 		return;
 	}
 	r->aux = (uint64_t)w->signo[who];
-	r->token = chance(w->d, 10) ? 0 : (uint64_t)w->told[who];
+	r->token = chance(p->d, 10) ? 0 : (uint64_t)w->told[who];
 }
 
-static void die(struct world *w, int who)
+static void take(struct play *p, int who)
 {
-	b_control(w->b, PL_OP_KILL, (uint64_t)who, w->t, w->t);
-	w->phase[who] = DEAD;
-	w->kills--;
+	p->rec[who] = b_add(p->b, who, B_TAKE, PL_INVOKED, p->t, 0);
+	((struct world *)p)->waits[who] = false;
 }
 
-static void bury(struct world *w, int who)
-{
-	b_control(w->b, PL_OP_REAP, (uint64_t)who, w->t, w->t);
-	w->phase[who] = BURIED;
-}
-
-static void tick(struct world *w)
-{
-	int who = roll(w->d, 0, w->b->nactors - 1);
-
-	w->t += chance(w->d, 25) ? 0 : roll(w->d, 1, 3);
-	if (w->kills > 0 && w->phase[who] < DEAD && chance(w->d, 8))
-		die(w, who);
-	else if (w->phase[who] == IDLE && w->left > 0)
-		begin(w, who);
-	else if (w->phase[who] == BEGUN)
-		effect(w, who);
-	else if (w->phase[who] == DONE)
-		end(w, who);
-	else if (w->phase[who] == DEAD && chance(w->d, 50))
-		bury(w, who);
-}
-
-static void drain(struct world *w, int who)
-{
-	w->t += 5;
-	b_control(w->b, PL_OP_DRAIN, (uint64_t)who, w->t, w->t);
-	for (bool more = true; more; more = w->rec[who]->state == PL_OK) {
-		w->rec[who] = b_add(w->b, who, B_TAKE, PL_INVOKED, w->t, 0);
-		w->waits[who] = false;
-		effect(w, who);
-		w->t += 2;
-		end(w, who);
-	}
-}
-
-/* Who waits for ever is killed; somebody alive who takes empties it. */
-static void finish(struct world *w)
+/* Somebody alive who takes empties it. */
+static void empty(struct world *w)
 {
 	int drainer = -1;
 
-	for (int i = 0; i < w->b->nactors; i++) {
-		w->t += 2;
-		if (w->phase[i] == BEGUN)
-			effect(w, i);
-		if (w->phase[i] == DONE)
-			end(w, i);
-		if (w->phase[i] == BEGUN)
-			die(w, i);
-		if (w->phase[i] == DEAD)
-			bury(w, i);
-		if (w->phase[i] == IDLE && w->takes[i])
-			drainer = i;
-	}
-	if (drainer >= 0 && chance(w->d, 60))
-		drain(w, drainer);
+	for (int i = 0; i < w->p.b->nactors; i++)
+		drainer = w->p.phase[i] == IDLE && w->takes[i] ? i : drainer;
+	if (drainer >= 0 && chance(w->p.d, 60))
+		play_drain(&w->p, drainer, take);
 	else
-		w->b->head[w->b->nactors].flags &= ~(uint32_t)PL_HIST_DRAINED;
+		w->p.b->head[w->p.b->nactors].flags &= ~(uint32_t)PL_HIST_DRAINED;
 }
 
 static struct round *make(struct dice *d, bool deaths)
 {
+	static const struct acts acts = { begin, effect, end, NULL };
 	int actors = roll(d, 2, 4), takers = actors > 2 && chance(d, 30) ? 2 : 1;
-	struct world w = { .d = d, .t = 1, .b = fresh(actors) };
+	struct world w = { .p = { .acts = &acts, .b = fresh(actors), .d = d, .t = 1 } };
 
 	for (int i = 0; i < takers; i++)
 		w.takes[actors - 1 - i] = true;
-	w.left = roll(d, 3, 9);
-	w.kills = deaths ? roll(d, 0, 2) : 0;
-	for (int i = 0; i < 120 && (w.left > 0 || i < 30); i++)
-		tick(&w);
-	finish(&w);
-	return w.b;
+	w.p.left = roll(d, 3, 9);
+	w.p.kills = deaths ? roll(d, 0, 2) : 0;
+	play_run(&w.p, 30, 120);
+	play_finish(&w.p);
+	empty(&w);
+	return w.p.b;
 }
 
 /* One stamp moves towards the other, or a result becomes another. */
 static void spoil(struct round *b, struct dice *d)
 {
 	struct pl_rec *r = b_pick(b, d);
-	int64_t room = r && r->state != PL_INVOKED ? r->t_return - r->t_invoke : 0;
 
-	if (!r || r->state == PL_INVOKED)
+	if (!r || r->state == PL_INVOKED || (chance(d, 50) && b_squeeze(r, d)))
 		return;
-	if (chance(d, 50) && room > 0) {
-		if (chance(d, 50))
-			r->t_return -= roll(d, 1, (int)room);
-		else
-			r->t_invoke += roll(d, 1, (int)room);
-	} else if (r->op == B_PUT) {
+	if (r->op == B_PUT) {
 		if (chance(d, 30))
 			b_fail(r, EAGAIN);
 		else
@@ -211,56 +142,7 @@ static bool kept(const struct round *b)
 	return b->head[b->nactors].flags & PL_HIST_DRAINED;
 }
 
-static void judge(uint64_t seed)
-{
-	int bad = 0, caught = 0;
-
-	for (int i = 0; i < ROUNDS; i++) {
-		struct dice d = { .key = pl_rand(seed, (uint64_t)i) };
-		struct round *b = make(&d, i % 2);
-		bool allowed, wrong;
-
-		for (int n = i % 3 ? roll(&d, 1, 2) : 0; n > 0; n--)
-			spoil(b, &d);
-		allowed = oracle_allows(b, kept(b));
-		wrong = b_check(b, 0)->outcome != PL_HELD;
-		if (wrong && (allowed || i % 3 == 0))
-			b_dump(b);
-		cr_assert(i % 3 || allowed, "brute force refuses a right history, key 0x%llx",
-			(unsigned long long)d.key);
-		cr_assert_not(
-			wrong && allowed, "false alarm, key 0x%llx", (unsigned long long)d.key);
-		b_assert_search(b, allowed, d.key);
-		if (allowed)
-			b_assert_parts(b, d.key);
-		bad += !allowed, caught += wrong;
-		free(b);
-	}
-	fprintf(stderr, "signal seed 0x%llx: %d wrong of %d, %d caught, %d missed\n",
-		(unsigned long long)seed, bad, ROUNDS, caught, bad - caught);
-	cr_assert_gt(bad, ROUNDS / 20, "too few wrong histories to show anything: %d", bad);
-	cr_assert_geq(caught * 10, bad * 8, "seed 0x%llx: only %d of %d caught",
-		(unsigned long long)seed, caught, bad);
-}
-
-/* What shrinks by no more than the clock's error is never called wrong. */
-static void judge_late_clocks(uint64_t seed)
-{
-	int unsure = 0;
-
-	for (int i = 0; i < ROUNDS; i++) {
-		struct dice d = { .key = pl_rand(seed, (uint64_t)i) };
-		struct round *b = make(&d, i % 2);
-
-		unsure += b_unsure_when_shrunk(b, &d);
-		free(b);
-	}
-	cr_assert_gt(unsure, ROUNDS / 200, "too few were in doubt to show anything: %d", unsure);
-}
-
 Test(check_signal, random)
 {
-	judge(0x5eed07);
-	judge(seed_of_today());
-	judge_late_clocks(seed_of_today());
+	trial_run(&(struct trial){ "signal", make, spoil, kept, 80 }, 0x5eed07);
 }
