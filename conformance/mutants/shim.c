@@ -71,20 +71,19 @@ static int real_acquire(pthread_mutex_t *m, const struct pl_attempt *a)
 	return EINVAL;
 }
 
-void pl_find(const char *name, void *ret_function)
+void pl_find(const struct pl_symbol *all)
 {
-	void *f = dlsym(RTLD_NEXT, name);
+	for (; all->name; all++) {
+		void *f = dlsym(RTLD_NEXT, all->name);
 
-	assert(f);
-	memcpy(ret_function, &f, sizeof f);
+		assert(f);
+		memcpy(all->to, &f, sizeof f);
+	}
 }
 
 static void find_libc(void)
 {
-	const struct {
-		const char *name;
-		void *to;
-	} symbols[] = {
+	static const struct pl_symbol all[] = {
 		{ "fcntl", &libc.fcntl },
 		{ "mq_open", &libc.mq_open },
 		{ "pthread_mutex_lock", &libc.lock },
@@ -117,11 +116,10 @@ static void find_libc(void)
 		{ "signalfd", &pl_real.signalfd },
 		{ "msgsnd", &pl_real.msgsnd },
 		{ "msgrcv", &pl_real.msgrcv },
+		{ NULL, NULL },
 	};
 
-	for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
-		pl_find(symbols[i].name, symbols[i].to);
-	}
+	pl_find(all);
 	pl_real.setpipe_sz = real_setpipe_sz;
 	pl_real.mq_open = real_mq_open;
 	pl_real.acquire = real_acquire;

@@ -187,8 +187,13 @@ struct pl_shared {
 /* What a call goes to, now that everything is found. */
 const struct pl_calls *pl_calls_now(void);
 
-/* libc's own. */
-void pl_find(const char *name, void *ret_function);
+/* A symbol of libc's own, and where its address goes. A table ends with a NULL. */
+struct pl_symbol {
+	const char *name;
+	void *to;
+};
+
+void pl_find(const struct pl_symbol *all);
 void pl_find_semaphores(void);
 void pl_find_sockets(void);
 void pl_find_files(void);

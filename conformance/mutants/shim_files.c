@@ -22,11 +22,16 @@ static long real_futex_wake(uint32_t *word, int n)
 
 void pl_find_files(void)
 {
-	pl_find("syscall", &libc_syscall);
-	pl_find("close", &pl_real.close);
-	pl_find("poll", &pl_real.poll);
-	pl_find("shm_unlink", &pl_real.shm_unlink);
-	pl_find("_exit", &pl_real.exit_now);
+	static const struct pl_symbol all[] = {
+		{ "syscall", &libc_syscall },
+		{ "close", &pl_real.close },
+		{ "poll", &pl_real.poll },
+		{ "shm_unlink", &pl_real.shm_unlink },
+		{ "_exit", &pl_real.exit_now },
+		{ NULL, NULL },
+	};
+
+	pl_find(all);
 	pl_real.futex_wake = real_futex_wake;
 }
 

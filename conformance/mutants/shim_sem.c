@@ -37,15 +37,20 @@ static int real_semctl(int id, int num, int cmd, void *arg)
 
 void pl_find_semaphores(void)
 {
-	pl_find("sem_wait", &libc.sem_wait);
-	pl_find("sem_trywait", &libc.sem_trywait);
-	pl_find("sem_timedwait", &libc.sem_timedwait);
-	pl_find("sem_clockwait", &libc.sem_clockwait);
-	pl_find("semctl", &libc.semctl);
-	pl_find("sem_post", &pl_real.sem_post);
-	pl_find("sem_getvalue", &pl_real.sem_getvalue);
-	pl_find("sem_init", &pl_real.sem_init);
-	pl_find("semtimedop", &pl_real.semop);
+	static const struct pl_symbol all[] = {
+		{ "sem_wait", &libc.sem_wait },
+		{ "sem_trywait", &libc.sem_trywait },
+		{ "sem_timedwait", &libc.sem_timedwait },
+		{ "sem_clockwait", &libc.sem_clockwait },
+		{ "semctl", &libc.semctl },
+		{ "sem_post", &pl_real.sem_post },
+		{ "sem_getvalue", &pl_real.sem_getvalue },
+		{ "sem_init", &pl_real.sem_init },
+		{ "semtimedop", &pl_real.semop },
+		{ NULL, NULL },
+	};
+
+	pl_find(all);
 	pl_real.sem_take = real_sem_take;
 	pl_real.semctl = real_semctl;
 }

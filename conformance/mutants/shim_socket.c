@@ -18,13 +18,18 @@ static int real_open(const char *path, int flags, mode_t mode)
 
 void pl_find_sockets(void)
 {
-	pl_find("open", &libc_open);
-	pl_find("send", &pl_real.send);
-	pl_find("recv", &pl_real.recv);
-	pl_find("recvfrom", &pl_real.recvfrom);
-	pl_find("recvmsg", &pl_real.recvmsg);
-	pl_find("sendmsg", &pl_real.sendmsg);
-	pl_find("shutdown", &pl_real.shutdown);
+	static const struct pl_symbol all[] = {
+		{ "open", &libc_open },
+		{ "send", &pl_real.send },
+		{ "recv", &pl_real.recv },
+		{ "recvfrom", &pl_real.recvfrom },
+		{ "recvmsg", &pl_real.recvmsg },
+		{ "sendmsg", &pl_real.sendmsg },
+		{ "shutdown", &pl_real.shutdown },
+		{ NULL, NULL },
+	};
+
+	pl_find(all);
 	pl_real.open = real_open;
 }
 

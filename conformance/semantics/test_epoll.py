@@ -20,6 +20,13 @@ def instance(d, actor, end, events):
     return ep
 
 
+def watched(d, events):
+    """A writer, a reader, and the reader's instance, which watches for arrivals."""
+    d.open()
+    writer, reader = d.actors(2)
+    return writer, reader, instance(d, reader, take_end(d), events)
+
+
 def looked(d, actor, ep):
     """How many events it tells now."""
     return d.do(actor, "epoll_wait", ep, timeout_ms=0).ret
@@ -62,9 +69,7 @@ def test_exclusive_tells_at_least_one(d):
 @clause("PIPE-21", "USTR-12")
 def test_each_arrival_is_an_edge(d):
     """Read or not: three arrivals, the first two of which stay, then one after all was taken."""
-    d.open()
-    writer, reader = d.actors(2)
-    ep = instance(d, reader, take_end(d), POLLIN | EPOLLET)
+    writer, reader, ep = watched(d, POLLIN | EPOLLET)
     told = []
     for _ in range(3):
         put_now(d, writer)
@@ -94,9 +99,7 @@ def test_room_is_an_edge(d):
 
 @clause("PIPE-47", "USTR-25")
 def test_one_shot_tells_once(d):
-    d.open()
-    writer, reader = d.actors(2)
-    ep = instance(d, reader, take_end(d), POLLIN | EPOLLONESHOT)
+    writer, reader, ep = watched(d, POLLIN | EPOLLONESHOT)
     told = []
     for _ in range(3):
         put_now(d, writer)
