@@ -8,13 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static void init(struct pl_model_state *s, const struct pl_model_config *c)
-{
-	memset(s, 0, sizeof *s);
-	s->config = *c;
-	s->owner = -1;
-}
-
 /* Of actor `value` the cells held alone are in `tag`, the shared ones in `len`. */
 static uint64_t place_of(const struct pl_model_state *s, int actor)
 {
@@ -103,4 +96,4 @@ static int describe(const struct pl_model_state *s, char *buf, size_t size)
 	return at;
 }
 
-const struct pl_reference pl_reference_ranges = { "ranges", init, step, describe };
+const struct pl_reference pl_reference_ranges = { "ranges", pl_model_init, step, describe };
