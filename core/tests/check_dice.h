@@ -43,10 +43,10 @@ static inline struct pl_rec *b_pick(struct round *b, struct dice *d)
 	return b->n[who] ? &b->rec[who][roll(d, 0, (int)b->n[who] - 1)] : NULL;
 }
 
-/* One stamp of a record moves towards the other. False: there is no room between them. */
+/* One stamp of a record moves towards the other: intervals that shrink create alarms. False: there is no room, or none. */
 static inline bool b_squeeze(struct pl_rec *r, struct dice *d)
 {
-	int64_t room = r->state == PL_INVOKED ? 0 : r->t_return - r->t_invoke;
+	int64_t room = !r || r->state == PL_INVOKED ? 0 : r->t_return - r->t_invoke;
 
 	if (room > 0 && chance(d, 50))
 		r->t_return -= roll(d, 1, (int)room);

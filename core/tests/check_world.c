@@ -3,27 +3,22 @@
  * A world of actors around one object that does what its reference model says, and how what they saw is spoilt.
  */
 #include "check_world.h"
+#include "check_play.h"
 
 #include "model/model.h"
 
-enum phase { IDLE, BEGUN, DONE, DEAD, BURIED };
-
 struct world {
-	struct round *b;
-	struct dice *d;
+	struct play p;
 	const struct pl_reference *model;
 	union {
 		struct pl_model_state s;
 		char room[sizeof(struct pl_model_state) +
 			  WORLD_OPS * sizeof(struct pl_model_value)];
 	};
-	enum phase phase[B_ACTORS];
 	struct pl_model_op op[B_ACTORS];
-	struct pl_rec *rec[B_ACTORS];
 	int held[B_ACTORS];
 	bool repair[B_ACTORS];
-	int64_t t, last[B_ACTORS];
-	int tokens, left, kills;
+	int tokens;
 	bool blocking[B_ACTORS];
 	bool shares; /* some acquires share the lock */
 };
@@ -46,18 +41,18 @@ static void draw_range(struct dice *d, struct pl_rec *r)
 
 static int next_op(struct world *w, int who)
 {
-	if (ranged(w->b))
-		return chance(w->d, w->held[who] > 0 ? 60 : 15) ? B_RELEASE : B_ACQUIRE;
-	if (w->b->head[0].model == PL_MODEL_SELECT && chance(w->d, 15))
+	if (ranged(w->p.b))
+		return chance(w->p.d, w->held[who] > 0 ? 60 : 15) ? B_RELEASE : B_ACQUIRE;
+	if (w->p.b->head[0].model == PL_MODEL_SELECT && chance(w->p.d, 15))
 		return B_EXCEPT;
-	if (w->b->head[0].model != PL_MODEL_LOCK)
-		return chance(w->d, 50) ? B_PUT : B_TAKE;
+	if (w->p.b->head[0].model != PL_MODEL_LOCK)
+		return chance(w->p.d, 50) ? B_PUT : B_TAKE;
 	if (w->repair[who]) {
 		w->repair[who] = false;
-		if (chance(w->d, 70))
+		if (chance(w->p.d, 70))
 			return B_REPAIR;
 	}
-	return w->held[who] > 0 && (w->shares || chance(w->d, 85)) ? B_RELEASE : B_ACQUIRE;
+	return w->held[who] > 0 && (w->shares || chance(w->p.d, 85)) ? B_RELEASE : B_ACQUIRE;
 }
 
 /* Types begin with 1. */
@@ -66,36 +61,33 @@ static bool selective(const struct round *b)
 	return b->head[0].model == PL_MODEL_SELECT;
 }
 
-static void begin(struct world *w, int who)
+static void begin(struct play *p, int who)
 {
+	struct world *w = (struct world *)p;
 	static const enum pl_role role[] = { PL_PUT, PL_TAKE, PL_ACQUIRE, PL_RELEASE, PL_REPAIR,
 		PL_OBSERVE, PL_UPDATE, PL_TAKE };
 	int op = next_op(w, who);
-	int64_t at = chance(w->d, 60) && w->last[who] ? w->last[who] : w->t;
-	struct pl_rec *r = b_add(w->b, who, op, PL_INVOKED, at, 0);
+	struct pl_rec *r = play_add(p, who, op);
 
-	r->len = op == B_PUT ? (uint32_t)roll(w->d, 1, 4) * 32 : 128;
+	r->len = op == B_PUT ? (uint32_t)roll(w->p.d, 1, 4) * 32 : 128;
 	if (op == B_PUT) {
 		r->token = b_token(++w->tokens);
-		r->aux = (uint64_t)roll(w->d, 0, 2) + selective(w->b);
+		r->aux = (uint64_t)roll(w->p.d, 0, 2) + selective(w->p.b);
 	}
-	if (ranged(w->b))
-		draw_range(w->d, r);
-	if (selective(w->b) && takes(op))
-		r->sum = (uint32_t)roll(w->d, op == B_TAKE ? -3 : 1, 3);
-	if (w->shares && op == B_ACQUIRE && chance(w->d, 60))
+	if (ranged(w->p.b))
+		draw_range(w->p.d, r);
+	if (selective(w->p.b) && takes(op))
+		r->sum = (uint32_t)roll(w->p.d, op == B_TAKE ? -3 : 1, 3);
+	if (w->shares && op == B_ACQUIRE && chance(w->p.d, 60))
 		r->sum = PL_SUM_SHARED;
 	w->op[who] = (struct pl_model_op){ .role = role[op],
 		.actor = who,
-		.value = ranged(w->b) ? b_cells(r) : r->token,
+		.value = ranged(w->p.b) ? b_cells(r) : r->token,
 		.tag = r->aux,
 		.len = r->len,
 		.form = w->shares ? r->sum > 0 : (int32_t)r->sum,
 		.except = op == B_EXCEPT };
-	w->rec[who] = r;
-	w->phase[who] = BEGUN;
-	w->blocking[who] = chance(w->d, 50);
-	w->left--;
+	w->blocking[who] = chance(w->p.d, 50);
 }
 
 static bool try_result(
@@ -116,26 +108,27 @@ static bool range_effect(struct world *w, int who)
 }
 
 /* The operation takes effect now, if it can. */
-static void effect(struct world *w, int who)
+static bool effect(struct play *p, int who)
 {
-	struct pl_rec *r = w->rec[who];
+	struct world *w = (struct world *)p;
+	struct pl_rec *r = w->p.rec[who];
 	bool did = false;
-	uint64_t at = selective(w->b) ? pl_model_selected(&w->s, &w->op[who]) : 0;
+	uint64_t at = selective(w->p.b) ? pl_model_selected(&w->s, &w->op[who]) : 0;
 
 	if (takes(r->op))
 		w->op[who].len = at < w->s.n ? w->s.v[at].len : 0;
-	if (ranged(w->b))
+	if (ranged(w->p.b))
 		did = range_effect(w, who);
 	else if (r->op == B_PUT && !pl_model_full(&w->s, r->len))
 		did = try_result(w, who, PL_RESULT_OK, 0, r->token, r->aux);
 	else if (r->op == B_PUT && !w->blocking[who])
-		did = try_result(w, who, PL_RESULT_FAIL, chance(w->d, 50) ? EAGAIN : ETIMEDOUT,
+		did = try_result(w, who, PL_RESULT_FAIL, chance(w->p.d, 50) ? EAGAIN : ETIMEDOUT,
 			r->token, r->aux);
 	else if (takes(r->op) && at < w->s.n)
 		did = try_result(w, who, PL_RESULT_OK, 0, w->s.v[at].value, w->s.v[at].tag);
 	else if (takes(r->op) && !w->blocking[who])
 		did = try_result(
-			w, who, PL_RESULT_FAIL, chance(w->d, 50) ? EAGAIN : ETIMEDOUT, 0, 0);
+			w, who, PL_RESULT_FAIL, chance(w->p.d, 50) ? EAGAIN : ETIMEDOUT, 0, 0);
 	else if (r->op == B_ACQUIRE && w->s.lost)
 		did = try_result(w, who, PL_RESULT_FAIL, ENOTRECOVERABLE, 0, 0);
 	else if (r->op == B_ACQUIRE && w->op[who].form && w->s.owner < 0)
@@ -151,114 +144,65 @@ static void effect(struct world *w, int who)
 		did = try_result(w, who, PL_RESULT_OK, 0, 0, 0);
 	if (r->op == B_REPAIR && !did)
 		did = try_result(w, who, PL_RESULT_FAIL, EINVAL, 0, 0) || true;
-	if (did)
-		w->phase[who] = DONE;
+	return did;
 }
 
-static void end(struct world *w, int who)
+static void end(struct play *p, int who)
 {
+	struct world *w = (struct world *)p;
 	const struct pl_model_op *o = &w->op[who];
-	struct pl_rec *r = w->rec[who];
+	struct pl_rec *r = w->p.rec[who];
 
-	r->t_return = B_BASE + w->t;
 	r->state = o->result == PL_RESULT_OK ? PL_OK : PL_FAIL;
 	r->err = o->result == PL_RESULT_OK ? 0 : o->err;
 	r->ret = r->state == PL_FAIL ? -1 : takes(r->op) ? (int64_t)o->len : 0;
 	if (takes(r->op))
 		r->token = o->value, r->aux = o->tag;
 	if (r->op == B_ACQUIRE) {
-		r->aux = ranged(w->b) ? 0 : o->value;
+		r->aux = ranged(w->p.b) ? 0 : o->value;
 		w->held[who] += r->state == PL_OK || r->err == EOWNERDEAD;
 		w->repair[who] = r->err == EOWNERDEAD;
 	}
 	w->held[who] -= r->op == B_RELEASE;
-	w->phase[who] = IDLE;
-	w->last[who] = w->t;
 }
 
-static void die(struct world *w, int who)
+static void bury(struct play *p, int who)
 {
-	b_control(w->b, PL_OP_KILL, (uint64_t)who, w->t, w->t);
-	w->phase[who] = DEAD;
-	w->kills--;
-}
-
-static void bury(struct world *w, int who)
-{
+	struct world *w = (struct world *)p;
 	struct pl_model_op death = { .role = PL_NONE, .actor = who };
 
 	(void)w->model->step(&w->s, &death);
-	b_control(w->b, PL_OP_REAP, (uint64_t)who, w->t, w->t);
-	w->phase[who] = BURIED;
 }
 
-static void tick(struct world *w)
+static void take(struct play *p, int who)
 {
-	int who = roll(w->d, 0, w->b->nactors - 1);
+	struct world *w = (struct world *)p;
 
-	w->t += chance(w->d, 25) ? 0 : roll(w->d, 1, 3);
-	if (w->kills > 0 && w->phase[who] < DEAD && chance(w->d, 8)) {
-		die(w, who);
-		return;
-	}
-	switch (w->phase[who]) {
-	case IDLE:
-		if (w->left > 0)
-			begin(w, who);
-		break;
-	case BEGUN:
-		effect(w, who);
-		break;
-	case DONE:
-		end(w, who);
-		break;
-	case DEAD:
-		if (chance(w->d, 50))
-			bury(w, who);
-		break;
-	case BURIED:
-		break;
-	}
+	p->rec[who] = b_add(p->b, who, B_TAKE, PL_INVOKED, p->t, 0);
+	p->rec[who]->len = 128;
+	w->op[who] = (struct pl_model_op){ .role = PL_TAKE, .actor = who };
+	w->blocking[who] = false;
 }
 
-/* Who waits for ever is killed; the queue is emptied by somebody alive. */
-static bool finish(struct world *w)
+/* The queue is emptied by somebody alive. */
+static bool empty(struct world *w)
 {
 	int drainer = -1;
 
-	for (int i = 0; i < w->b->nactors; i++) {
-		w->t += 2;
-		if (w->phase[i] == BEGUN)
-			effect(w, i);
-		if (w->phase[i] == DONE)
-			end(w, i);
-		if (w->phase[i] == BEGUN)
-			die(w, i);
-		if (w->phase[i] == DEAD)
-			bury(w, i);
-		if (w->phase[i] == IDLE)
-			drainer = i;
-	}
-	if (drainer < 0 || w->b->head[0].model == PL_MODEL_LOCK || ranged(w->b) || chance(w->d, 40))
+	for (int i = 0; i < w->p.b->nactors; i++)
+		drainer = w->p.phase[i] == IDLE ? i : drainer;
+	if (drainer < 0 || w->p.b->head[0].model == PL_MODEL_LOCK || ranged(w->p.b) ||
+		chance(w->p.d, 40))
 		return false;
-	w->t += 5;
-	b_control(w->b, PL_OP_DRAIN, (uint64_t)drainer, w->t, w->t);
-	for (bool more = true; more; more = w->rec[drainer]->state == PL_OK) {
-		w->rec[drainer] = b_add(w->b, drainer, B_TAKE, PL_INVOKED, w->t, 0);
-		w->rec[drainer]->len = 128;
-		w->op[drainer] = (struct pl_model_op){ .role = PL_TAKE, .actor = drainer };
-		w->blocking[drainer] = false;
-		effect(w, drainer);
-		w->t += 2;
-		end(w, drainer);
-	}
+	play_drain(&w->p, drainer, take);
 	return true;
 }
 
 struct round *world_make(
 	struct dice *d, enum pl_model model, int ops, bool deaths, bool *ret_drained)
 {
-	struct world w = { .d = d, .t = 1 };
+	static const struct acts acts = { begin, effect, end, bury };
+	struct world w = { .p = { .acts = &acts, .d = d, .t = 1 } };
 	bool lock = model == PL_MODEL_LOCK;
 	struct pl_model_config config = { .robust = lock && chance(d, 60),
 		.lowest = model == PL_MODEL_PRIORITY && chance(d, 30) };
@@ -266,26 +210,27 @@ struct round *world_make(
 	config.freed = model == PL_MODEL_RANGES || (lock && !config.robust && chance(d, 50));
 	w.shares = config.freed && chance(d, 70);
 	w.model = pl_reference_of(model);
-	w.b = b_new(model, roll(d, 2, 4));
+	w.p.b = b_new(model, roll(d, 2, 4));
 	if (!lock && model != PL_MODEL_RANGES && chance(d, 40)) {
 		config.grain = chance(d, 50) ? 64 : 0;
 		config.capacity = (uint64_t)roll(d, 1, config.grain ? 5 : 3);
 	}
-	for (int i = 0; i <= w.b->nactors; i++) {
-		w.b->head[i].caps = (config.robust ? PL_ROBUST : 0) |
-				    (config.freed ? PL_FREED : 0) | (config.lowest ? PL_LOWEST : 0);
-		w.b->head[i].capacity = config.capacity;
-		w.b->head[i].grain = (uint32_t)config.grain;
+	for (int i = 0; i <= w.p.b->nactors; i++) {
+		w.p.b->head[i].caps = (config.robust ? PL_ROBUST : 0) |
+				      (config.freed ? PL_FREED : 0) |
+				      (config.lowest ? PL_LOWEST : 0);
+		w.p.b->head[i].capacity = config.capacity;
+		w.p.b->head[i].grain = (uint32_t)config.grain;
 	}
 	w.model->init(&w.s, &config);
-	w.left = ops;
-	w.kills = deaths ? roll(d, 0, 2) : 0;
-	for (int i = 0; i < 12 * ops + 20 && (w.left > 0 || i < 30); i++)
-		tick(&w);
-	*ret_drained = finish(&w);
+	w.p.left = ops;
+	w.p.kills = deaths ? roll(d, 0, 2) : 0;
+	play_run(&w.p, 30, 12 * ops + 20);
+	play_finish(&w.p);
+	*ret_drained = empty(&w);
 	if (!*ret_drained)
-		w.b->head[w.b->nactors].flags &= ~(uint32_t)PL_HIST_DRAINED;
-	return w.b;
+		w.p.b->head[w.p.b->nactors].flags &= ~(uint32_t)PL_HIST_DRAINED;
+	return w.p.b;
 }
 
 /* ---- and how it is spoilt ---- */
@@ -312,25 +257,6 @@ static void swap_taken(struct round *b, struct dice *d)
 	t = *x;
 	x->token = y->token, x->aux = y->aux, x->ret = y->ret;
 	y->token = t.token, y->aux = t.aux, y->ret = t.ret;
-}
-
-/* One stamp moves towards the other: intervals that shrink create alarms. */
-static void squeeze(struct round *b, struct dice *d)
-{
-	int who = roll(d, 0, b->nactors - 1);
-	struct pl_rec *r;
-	int64_t room;
-
-	if (b->n[who] == 0)
-		return;
-	r = &b->rec[who][roll(d, 0, (int)b->n[who] - 1)];
-	room = r->t_return - r->t_invoke;
-	if (r->state == PL_INVOKED || room <= 0)
-		return;
-	if (chance(d, 50))
-		r->t_return -= roll(d, 1, (int)room);
-	else
-		r->t_invoke += roll(d, 1, (int)room);
 }
 
 static void spoil_result(struct round *b, struct dice *d)
@@ -413,7 +339,7 @@ void world_spoil(struct round *b, struct dice *d)
 		else if (how < 4)
 			swap_taken(b, d);
 		else if (how < 8)
-			squeeze(b, d);
+			(void)b_squeeze(b_pick(b, d), d);
 		else
 			spoil_result(b, d);
 	}
