@@ -44,8 +44,25 @@ enum pl_model {
 	PL_MODEL_RANGES, /* locks on bytes: an ACQUIRE has those that its PL_START and PL_LENGTH name, alone
 			    or shared (PL_FORM), in the place of what its actor had of them; a RELEASE gives
 			    them up. So ranges split and merge */
-	PL_MODELS, /* how many there are */
+	PL_MODEL_VECTOR, /* several places with so many in each: an ACQUIRE takes what its PL_FORM says
+			      of all of them at once, or nothing; its RELEASE has the same form and
+			      gives that back. OBSERVE sees all of them: pl_places() as the tag */
+	PL_MODELS,	 /* how many there are */
 };
+
+/* PL_MODEL_VECTOR: how much of a place a form takes. */
+enum { PL_PLACES = 4, PL_OF_PLACE = 3 };
+
+static inline unsigned pl_of_place(int64_t form, int place)
+{
+	return (unsigned)(form >> (2 * place)) & PL_OF_PLACE;
+}
+
+/* And what is in all places (at most 32,767 in each), as one number. */
+static inline uint64_t pl_places(const unsigned short v[PL_PLACES])
+{
+	return v[0] | (uint64_t)v[1] << 16 | (uint64_t)v[2] << 32 | (uint64_t)v[3] << 48;
+}
 
 /* What a variant can do. Generic suites choose drivers by these; the names are in kit/names.c. */
 enum pl_cap {
@@ -182,8 +199,9 @@ struct pl_obj {
 	size_t local_len;  /* bytes of it, at least those that a wait may address */
 	const char *name;  /* PL_NAMES: "/plumb.<run>.<inst>.<handle>"; NULL for anonymous ones */
 	int create;	   /* open: 1 create (exclusively), 0 attach to `name` */
-	uint64_t capacity; /* set by open: places it has, for one payload each; 0 unknown. Checkers
-			      rely on it until an operation without a role was done to the object */
+	uint64_t capacity; /* set by open: places it has, for one payload each; VECTOR: what is in
+			      them when nobody holds anything; 0 unknown. Checkers rely on it until an
+			      operation without a role was done to the object */
 	uint32_t grain;	   /* set by open: bytes of a place, where a payload fills as many as its
 			      length begins, and may share the last one. 0: its length is no matter */
 	int64_t out[PL_OUT_MAX]; /* set by open: parameters the kernel chose, named in

@@ -5,7 +5,8 @@
  * found by a key, and outlives its processes.
  *
  * Rounds of `plain` raise and lower semaphore 0. Rounds of `undo` use it as a lock, which a death
- * releases; beside it lies a plain counter that holders alone touch.
+ * releases; beside it lies a plain counter that holders alone touch. Rounds of `vector` take of
+ * several semaphores in one call, and give back in another; a death gives back, too.
  */
 #include "driver.h"
 
@@ -16,9 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PLAIN, UNDO };
+enum { PLAIN, UNDO, VECTOR };
 enum { NSEMS, VALUE }; /* arguments of open */
 enum { SEMS_MAX = 250, VALUE_MAX = 32767, OPS_MAX = 1024 };
+enum { SOME = 3 }; /* semaphores of a vector, and tokens in each */
 
 struct guarded {
 	volatile uint64_t count, twin; /* equal whenever nobody is inside */
@@ -40,13 +42,30 @@ static long fill(int id, int n, unsigned short value)
 	return semctl(id, 0, SETALL, (union semun){ .array = all });
 }
 
+/* What is in each at first, if nobody says. */
+static unsigned short usual_value(int variant)
+{
+	return variant == VECTOR ? SOME : variant == UNDO;
+}
+
+/* What the first of so many semaphores hold. */
+static uint64_t in_places(int n, unsigned short value)
+{
+	unsigned short v[PL_PLACES] = { 0 };
+
+	for (int i = 0; i < n && i < PL_PLACES; i++)
+		v[i] = value;
+	return pl_places(v);
+}
+
 static long sem_open_object(struct pl_obj *o, const struct pl_args *a)
 {
-	int n = (int)a->v[NSEMS];
+	int n = a->v[NSEMS] >= 0 ? (int)a->v[NSEMS] : o->variant == VECTOR ? SOME : 1;
 	bool again = o->create && o->fd[0] >= 0; /* after a death: the set is there */
-	unsigned short value = a->v[VALUE] < 0 ? o->variant == UNDO : (unsigned short)a->v[VALUE];
+	unsigned short value =
+		a->v[VALUE] < 0 ? usual_value(o->variant) : (unsigned short)a->v[VALUE];
 
-	o->capacity = VALUE_MAX;
+	o->capacity = o->variant == VECTOR ? in_places(n, value) : VALUE_MAX;
 	if (!again)
 		o->fd[0] = semget(pl_key(o->name), o->create ? n : 0,
 			o->create ? IPC_CREAT | IPC_EXCL | 0600 : 0);
@@ -131,6 +150,54 @@ static long op_unlock(struct pl_obj *o, const struct pl_args *a, struct pl_resul
 		g->twin = n;
 	}
 	return one(a, 1, SEM_UNDO);
+}
+
+/* All that the form says of each semaphore, in one call; in steps of one, or as few as can be. */
+static long move(const struct pl_args *a, int sign, int flags, bool by_one)
+{
+	struct sembuf b[PL_PLACES * PL_OF_PLACE];
+	size_t n = 0;
+
+	for (int i = 0; i < PL_PLACES; i++) {
+		int all = (int)pl_of_place(a->v[0], i), step = by_one ? 1 : all;
+
+		for (int done = 0; done < all; done += step)
+			b[n++] = (struct sembuf){ (unsigned short)i, (short)(sign * step),
+				(short)(SEM_UNDO | flags) };
+	}
+	return semtimedop(a->fd, b, n, a->wait ? &a->deadline : NULL);
+}
+
+static long op_take(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return move(a, -1, 0, false);
+}
+
+static long op_take_by_one(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return move(a, -1, 0, true);
+}
+
+static long op_trytake(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return move(a, -1, IPC_NOWAIT, false);
+}
+
+static long op_give(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return move(a, 1, 0, false);
+}
+
+/* All semaphores at one moment. */
+static long op_look(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	unsigned short all[SEMS_MAX] = { 0 };
+	long rc = semctl(a->fd, 0, GETALL, (union semun){ .array = all });
+
+	r->tag = r->amount = pl_places(all);
+	for (int i = 0; i < PL_PLACES; i++)
+		r->out[i] = all[i];
+	return rc;
 }
 
 static long op_semop(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
@@ -320,6 +387,7 @@ static const char *sem_probe(int variant)
 static const struct pl_variant variants[] = {
 	[PLAIN] = { "plain", PL_MODEL_COUNTER, CAPS | PL_TIMEOUT | PL_COUNTER | PL_THREADS },
 	[UNDO] = { "undo", PL_MODEL_LOCK, CAPS | PL_LOCK | PL_FREED | PL_APART },
+	[VECTOR] = { "vector", PL_MODEL_VECTOR, CAPS | PL_FREED | PL_APART },
 	{ 0 },
 };
 
@@ -338,8 +406,15 @@ static const struct pl_variant variants[] = {
 	{                                                                                          \
 		f, INT16_MIN, INT16_MAX                                                            \
 	}
+#define OF                                                                                         \
+	{                                                                                          \
+		{                                                                                  \
+			"of", 1, (1 << 2 * PL_PLACES) - 1, 1, (1 << 2 * SOME) - 1, 1, PL_FORM      \
+		}                                                                                  \
+	}
 #define P 1U << PLAIN
 #define U 1U << UNDO
+#define V 1U << VECTOR
 
 static const struct pl_op ops[] = {
 	{ "post", op_post, PL_PUT, 0, TOKENS, .weight = 1, .only = P },
@@ -351,6 +426,13 @@ static const struct pl_op ops[] = {
 	{ "trylock", op_trylock, PL_ACQUIRE, 0, .out = { "torn" }, .weight = 2, .only = U },
 	{ "unlock", op_unlock, PL_RELEASE, 0, { { "count", 0, 1, .lo = 1, .hi = 1, .def = 1 } },
 		.only = U },
+	{ "take", op_take, PL_ACQUIRE, PL_BLOCKS, OF, .weight = 6, .only = V },
+	{ "take_by_one", op_take_by_one, PL_ACQUIRE, PL_BLOCKS, OF, .weight = 2, .only = V },
+	{ "trytake", op_trytake, PL_ACQUIRE, 0, OF, .weight = 3, .only = V },
+	{ "timedtake", op_take, PL_ACQUIRE, PL_TIMED | PL_RELATIVE, OF, .weight = 1, .only = V },
+	{ "give", op_give, PL_RELEASE, 0, OF, .only = V },
+	{ "look", op_look, PL_OBSERVE, PL_LEVEL, .out = { "a", "b", "c", "d" }, .weight = 3,
+		.only = V },
 	{ "getval", op_getval, PL_OBSERVE, PL_LEVEL, { NUM }, { "value" }, .only = P },
 	{ "semop", op_semop, PL_NONE, PL_BLOCKS, { STEP("num", "add", "flags") } },
 	{ "semop2", op_semop2, PL_NONE, PL_BLOCKS,
@@ -386,5 +468,6 @@ static const struct pl_op ops[] = {
 PL_DRIVER(sysvsem, "System V semaphores", variants, ops, .open = sem_open_object, .ids = 1,
 	.unlink = sem_unlink_object, .mem = sizeof(struct guarded), .probe = sem_probe,
 	.limit = sem_limit,
-	.open_args = { { "nsems", 0, SEMS_MAX, .def = 1 }, { "value", -1, UINT16_MAX, .def = -1 } },
+	.open_args = { { "nsems", -1, SEMS_MAX, .def = -1 },
+		{ "value", -1, UINT16_MAX, .def = -1 } },
 	.needs = { { "sysv_arrays", 1 } })

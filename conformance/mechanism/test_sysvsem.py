@@ -9,7 +9,7 @@ import time
 import pytest
 
 from suite.subject import fails, gives, said
-from suite.transfer import interrupted
+from suite.transfer import interrupted, kill_through_rounds
 
 clause = pytest.mark.clause
 SEM_UNDO, IPC_NOWAIT = 0x1000, 0o4000
@@ -322,3 +322,117 @@ def test_who_waits_longest(d):
             order.append(takers.index(a))
             del pending[a]
     d.note(f"those that began to wait as 0 to 5 went on as {order}")
+
+
+def form(*amounts):
+    """What `take`, `trytake` and `give` move of each semaphore."""
+    return sum(n << 2 * i for i, n in enumerate(amounts))
+
+
+@clause("SVSEM-31")
+def test_several_at_one_moment(d):
+    """Four take some of three semaphores and give them back, or look at all; forms that never agree make waits cross."""
+    d.open()
+    d.actors(4)
+    d.judged(d.run(on="o", rounds=6, ops=600))
+    d.open(as_="tight", value=1)
+    crossing = [form(1, 1), form(0, 1, 1), form(1, 0, 1), form(1, 1, 1)]
+    plan = [{"ids": [i], "do": ["take", "trytake", "look"], "of": of} for i, of in enumerate(crossing)]
+    d.judged(d.run(plan={"actors": plan}, on="tight", rounds=6, ops=600))
+
+
+@clause("SVSEM-32")
+def test_a_death_gives_all_back(d):
+    """Taken in one step each, and in steps of one; with one that waits for all of it."""
+    d.open()
+    a, taker = d.actors(2)
+    for how in ("exit", "kill"):
+        doomed = d.actors(1)[0]
+        d.do(doomed, "take", of=form(2, 1, 3))
+        d.do(doomed, "take_by_one", of=form(1, 2))
+        p = waits(d, taker, "take", of=form(3, 3, 3))
+        d.kill_actor(doomed, how)
+        gives(d.finish(p, f"a wait for all that the {how} of another process gives back"), 0, "semop")
+        d.do(taker, "give", of=form(3, 3, 3))
+        assert all_of(d, a, 3) == (3, 3, 3), f"after the {how} of a process that had taken (2 1 3) and (1 2 0)"
+
+
+@clause("SVSEM-32")
+def test_deaths_anywhere_give_all_back(d):
+    d.open()
+    kill_through_rounds(d, d.actors(4))
+
+
+@clause("SVSEM-33")
+def test_who_waits_for_several_has_taken_nothing(d):
+    d.open(nsems=2, value=1)
+    a, taker, other = d.actors(3)
+    for missing, there in ((form(0, 1), form(1)), (form(1), form(0, 1))):
+        d.do(a, "take", of=missing)
+        p = waits(d, taker, "take", of=form(1, 1))
+        gives(d.call(other, "trytake", of=there), 0, "taking what somebody else waits for together with what is missing")
+        d.do(a, "give", of=missing)
+        still(d, taker, p, "the one of two that was missing, with the other gone")
+        given = d.do(other, "give", of=there)
+        r = d.finish(p, "a wait for two with both there")
+        gives(r, 0, "semop")
+        assert not r.before(given), "a wait for two returned before both were there"
+        assert all_of(d, a) == (0, 0), "a wait for two took something else than both"
+        d.do(taker, "give", of=form(1, 1))
+
+
+@clause("SVSEM-38")
+def test_killed_while_it_waits_for_several(d):
+    d.open(nsems=2, value=1)
+    a, taker = d.actors(2)
+    d.do(a, "take", of=form(0, 1))
+    for _ in range(3):
+        doomed = d.actors(1)[0]
+        waits(d, doomed, "take", of=form(1, 1))
+        p = waits(d, taker, "take", of=form(1, 1))
+        d.kill_actor(doomed)
+        still(d, taker, p, "the death of another waiter")
+        assert all_of(d, a) == (1, 0), "the death of a process that waited for two has changed what is there"
+        d.do(a, "give", of=form(0, 1))
+        gives(d.finish(p, "a wait for two with both there, after another waiter's death"), 0, "semop")
+        d.do(taker, "give", of=form(1, 1))
+        d.do(a, "take", of=form(0, 1))
+
+
+@clause("SVSEM-34")
+def test_steps_are_undone_each_by_itself(d):
+    d.open(nsems=2, value=5)
+    a = d.actors(1)[0]
+    for first, second, left in ((SEM_UNDO, 0, (5, 3)), (0, SEM_UNDO, (4, 5)), (SEM_UNDO, SEM_UNDO, (5, 5))):
+        doomed = d.actors(1)[0]
+        d.do(doomed, "semop2", num=0, add=-1, flags=first, num2=1, add2=-2, flags2=second)
+        d.kill_actor(doomed)
+        assert all_of(d, a) == left, f"after -1 and -2 with flags {first:#x} and {second:#x}, and a death, there are {all_of(d, a)}"
+        d.do(a, "setall", a=5, b=5, c=5, d=5, e=5, rest=5)
+
+
+@clause("SVSEM-35")
+def test_nowait_at_a_step_that_need_not_wait(d):
+    d.open(nsems=2, value=0)
+    a, taker = d.actors(2)
+    d.do(a, "semop", num=0, add=1)
+    p = waits(d, taker, "semop2", num=0, add=-1, flags=IPC_NOWAIT, num2=1, add2=-1)
+    given = d.do(a, "semop", num=1, add=1)
+    r = d.finish(p, "a wait at a step without IPC_NOWAIT")
+    gives(r, 0, "semop")
+    assert not r.before(given), "a semop whose second step has to wait returned before that could be done"
+    assert all_of(d, a) == (0, 0), "the two steps were not done as given"
+
+
+@clause("SVSEM-37")
+def test_one_of_many_raises_from_zero(d):
+    d.open(value=0)
+    a, *others = d.actors(5)
+    pending = {x: d.start(x, "semop2", num=0, add=0, num2=0, add2=1) for x in others}
+    while pending:
+        for x in d.first_of(pending, "of those that wait for zero and raise, at zero, one"):
+            del pending[x]
+        d.asleep(*pending.items())
+        ended = [x for x, p in pending.items() if p.done()]
+        assert not ended and all_of(d, a, 1) == (1,), f"{1 + len(ended)} went on at one zero, and the value is {all_of(d, a, 1)[0]}"
+        d.do(a, "semop", num=0, add=-1)

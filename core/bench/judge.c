@@ -33,7 +33,8 @@ static const char *const models[] = { [PL_MODEL_NONE] = "(counting)",
 	[PL_MODEL_DATAGRAM] = "datagram",
 	[PL_MODEL_SIGNAL] = "signal",
 	[PL_MODEL_SELECT] = "select",
-	[PL_MODEL_RANGES] = "ranges" };
+	[PL_MODEL_RANGES] = "ranges",
+	[PL_MODEL_VECTOR] = "vector" };
 
 static uint64_t roll(void *arg)
 {

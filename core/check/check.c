@@ -24,6 +24,7 @@ static checker *const checkers[] = {
 	[PL_MODEL_SIGNAL] = pl_check_signal,
 	[PL_MODEL_SELECT] = pl_check_select,
 	[PL_MODEL_RANGES] = pl_check_ranges,
+	[PL_MODEL_VECTOR] = pl_check_vector,
 };
 
 /* Counts, and settles that the records make a history at all. */

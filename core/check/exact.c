@@ -54,16 +54,22 @@ static bool find_where_it_shows(struct pl_jit_round *j, struct pl_jit_finding *f
 	return does || !j->value;
 }
 
-static void file(struct pl_jit_round *j, struct pl_jit_finding *f)
+void pl_jit_file(struct pl_jit_round *j, struct pl_jit_finding *f)
 {
 	struct pl_case *c = j->c;
 	int64_t slack = slack_of(j);
 	bool shows = find_where_it_shows(j, f), is;
+	const struct pl_rec *read = j->op[f->op].read;
 	uint32_t ref = j->op[f->op].ref;
 	char states[sizeof c->v->text];
 
 	say_states(f, states, sizeof states);
-	if (ref == PL_NEVER)
+	if (read)
+		is = pl_find(c, "NOORDER", slack,
+			"no order of the operations explains what was there when nothing moved any "
+			"more: there could be %s",
+			states);
+	else if (ref == PL_NEVER)
 		is = pl_find(c, "NOORDER", slack,
 			"no order of the operations leaves nothing behind, although the object was "
 			"emptied: "
@@ -77,6 +83,8 @@ static void file(struct pl_jit_round *j, struct pl_jit_finding *f)
 			shows ? "" : " and what was taken later", states);
 	if (is && ref != PL_NEVER)
 		pl_witness(c, ref);
+	if (is && read)
+		pl_witness_control(c, read);
 }
 
 void pl_check_jit(struct pl_case *c)
@@ -87,7 +95,7 @@ void pl_check_jit(struct pl_case *c)
 	if (pl_jit_load(&j, c, true))
 		switch (pl_jit_search(&j, 0, PL_JIT_WORK, &f)) {
 		case PL_VIOLATED:
-			file(&j, &f);
+			pl_jit_file(&j, &f);
 			break;
 		case PL_UNKNOWN:
 			pl_unknown(c, "SEARCH", j.why);

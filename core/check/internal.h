@@ -142,6 +142,7 @@ void pl_check_signal(struct pl_case *c);
 void pl_check_counter(struct pl_case *c);
 void pl_check_select(struct pl_case *c);
 void pl_check_ranges(struct pl_case *c);
+void pl_check_vector(struct pl_case *c);
 void pl_check_none(struct pl_case *c);
 void pl_check_jit(struct pl_case *c);
 void pl_check_liveness(struct pl_case *c);

@@ -28,7 +28,8 @@ enum {
 
 struct pl_jit_op {
 	struct pl_model_op op;
-	uint32_t ref; /* PL_NEVER: the look at the emptied object after everything */
+	uint32_t ref; /* PL_NEVER: control's look after everything, at the emptied object or, */
+	const struct pl_rec *read; /* VECTOR, at whatever it read */
 	uint16_t who;
 	uint8_t slot;	     /* while it is under way */
 	uint32_t begin, end; /* where in `ev`; PL_NEVER: nowhere */
@@ -86,6 +87,16 @@ struct pl_jit_finding {
  * memory, or the records make no history. */
 bool pl_jit_load(struct pl_jit_round *j, struct pl_case *c, bool stats);
 void pl_jit_free(struct pl_jit_round *j);
+
+/* exact.c: files what the search found. */
+void pl_jit_file(struct pl_jit_round *j, struct pl_jit_finding *f);
+
+/* jit_start.c: a register's value of before the round. False: out of memory. */
+bool pl_jit_before(const struct pl_case *c, uint64_t *ret_value);
+
+/* And of a vector what the actor holds after all its operations. False: it gave back what it had not taken, or took more
+ * than a place holds. Of its last operation, if that has no result, an ACQUIRE does not count, and a RELEASE does. */
+bool pl_jit_held(const struct pl_actor *a, uint64_t *ret_held);
 
 /* jit_order.c: puts the events as they would be if every operation had ended so much later. False: out of memory. */
 bool pl_jit_order(struct pl_jit_round *j, int64_t later);

@@ -14,13 +14,17 @@ static const uint64_t TOO_MUCH = (uint64_t)1 << 61; /* of all amounts together *
 struct loader {
 	struct pl_jit_round *j;
 	struct pl_case *c;
-	uint32_t *out;	 /* by actor: its oldest operation under way; PL_NEVER */
-	uint32_t *next;	 /* by operation: its actor's next one */
-	uint32_t *last;	 /* by actor: its newest operation */
-	uint32_t *death; /* by actor; PL_NEVER */
-	uint32_t *depth; /* by actor: how often it holds the lock */
-	int64_t cut;	 /* what ends from here on is not judged */
-	uint64_t sum;	 /* of all amounts */
+	uint32_t *out;	  /* by actor: its oldest operation under way; PL_NEVER */
+	uint32_t *next;	  /* by operation: its actor's next one */
+	uint32_t *last;	  /* by actor: its newest operation */
+	uint32_t *death;  /* by actor; PL_NEVER */
+	uint32_t *depth;  /* by actor: how often it holds the lock */
+	uint64_t *held;	  /* VECTOR, by actor: what it holds after all its operations */
+	uint64_t nread;	  /* VECTOR: control's records that were looked at for readings, */
+	uint32_t reading; /* the operation of the one that has begun; PL_NEVER */
+	int64_t read_at;  /* and when the last one ended */
+	int64_t cut;	  /* what ends from here on is not judged */
+	uint64_t sum;	  /* of all amounts */
 	struct pl_cells cells;
 };
 
@@ -135,6 +139,20 @@ static bool read_counter(struct loader *l, const struct pl_event *e, struct pl_j
 	return !fails_otherwise(r) && (o->op.tag != 0 || all);
 }
 
+static bool read_vector(struct loader *l, const struct pl_event *e, struct pl_jit_op *o)
+{
+	const struct pl_rec *r = e->rec;
+
+	(void)l;
+	o->op.actor = e->who;
+	o->op.tag = e->role == PL_OBSERVE ? r->aux : 0;
+	o->op.form = r->sum >> 1;
+	if (r->state == PL_FAIL)
+		return e->role == PL_ACQUIRE && pl_model_nothing(r->err);
+	return e->role == PL_ACQUIRE || e->role == PL_RELEASE ||
+	       (e->role == PL_OBSERVE && r->state == PL_OK);
+}
+
 static bool read_register(struct loader *l, const struct pl_event *e, struct pl_jit_op *o)
 {
 	(void)l;
@@ -189,6 +207,7 @@ static const struct kind kinds[] = {
 	[PL_MODEL_SIGNAL] = { .read = read_signal, .empties = true },
 	[PL_MODEL_SELECT] = { .read = read_queue, .empties = true },
 	[PL_MODEL_RANGES] = { .read = read_ranges, .deaths = true },
+	[PL_MODEL_VECTOR] = { .read = read_vector, .deaths = true },
 };
 
 /* ---- events ---- */
@@ -255,9 +274,48 @@ static void end(struct loader *l, const struct kind *k, const struct pl_event *e
 	add_event(l->j, at, e->t, true);
 }
 
+static bool in_order(const struct loader *l, const struct pl_rec *r)
+{
+	return r->t_invoke >= l->read_at && r->t_return >= r->t_invoke &&
+	       r->t_return < INT64_MAX / 8;
+}
+
+/* Control's readings of a vector are looks like others: those begun until now, and ended before. The first is what
+ * there was at the start. */
+static void add_readings(struct loader *l, int64_t now)
+{
+	const struct pl_log *control = l->c->control;
+
+	for (; l->held && l->nread < control->n; l->nread++) {
+		const struct pl_rec *r = &control->rec[l->nread];
+		struct pl_jit_op o = { .op = { .role = PL_OBSERVE, .tag = (uint64_t)r->ret },
+			.ref = PL_NEVER,
+			.read = r,
+			.who = (uint16_t)l->c->nactors,
+			.eager = true };
+
+		if (r->op != PL_OP_LEVEL || r->ret < 0 || l->nread == 0 || !in_order(l, r))
+			continue;
+		if (l->reading == PL_NEVER && r->t_invoke > now)
+			return;
+		if (l->reading == PL_NEVER) {
+			l->reading = add_op(l, &o);
+			add_event(l->j, l->reading, r->t_invoke, false);
+		}
+		if (r->t_return >= now)
+			return;
+		add_event(l->j, l->reading, r->t_return, true);
+		l->read_at = r->t_return;
+		l->reading = PL_NEVER;
+	}
+}
+
 static void read_event(struct loader *l, const struct kind *k, const struct pl_event *e)
 {
 	struct pl_jit_op death = { .op.actor = e->who, .ref = PL_NEVER, .who = e->who };
+
+	add_readings(l, e->t);
+	death.op.tag = l->held ? l->held[e->who] : 0;
 
 	if (e->t >= l->cut)
 		return;
@@ -291,57 +349,18 @@ static void add_last_look(struct loader *l)
 
 /* ---- what there is at the start ---- */
 
-static int by_number(const void *a, const void *b)
+/* Deaths give back what was held, also from before the round: it must be known that this was nothing. */
+static void configure_vector(struct loader *l)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	struct pl_case *c = l->c;
+	bool whole = l->j->config.capacity && l->j->config.before == l->j->config.capacity;
 
-	return (x > y) - (x < y);
-}
-
-static bool is_stored(const uint64_t *stored, size_t n, uint64_t value)
-{
-	return bsearch(&value, stored, n, sizeof *stored, by_number);
-}
-
-/* A register's value of before the round is one that was found and that nobody stored; if there is none, nobody
- * found it, and any other than theirs will do. */
-static uint64_t older_value(const struct pl_case *c, const uint64_t *stored, size_t n)
-{
-	uint64_t value = 0;
-
-	for (int i = 0; i < c->nactors; i++)
-		for (uint64_t k = 0; k < c->actor[i].n; k++) {
-			const struct pl_rec *r = &c->actor[i].rec[k];
-			enum pl_role role = pl_role_of(c->actor[i].head, r);
-			uint64_t found = role == PL_UPDATE ? r->aux : r->token;
-
-			if (r->state == PL_OK && (role == PL_UPDATE || role == PL_OBSERVE) &&
-				!is_stored(stored, n, found))
-				return found;
-		}
-	while (is_stored(stored, n, value))
-		value++;
-	return value;
-}
-
-static bool find_before(const struct pl_case *c, uint64_t *ret_value)
-{
-	uint64_t *stored = malloc(((size_t)c->nrecs + 1) * sizeof *stored);
-	size_t n = 0;
-
-	if (!stored)
-		return false;
-	for (int i = 0; i < c->nactors; i++)
-		for (uint64_t k = 0; k < c->actor[i].n; k++) {
-			enum pl_role role = pl_role_of(c->actor[i].head, &c->actor[i].rec[k]);
-
-			if (role == PL_PUT || role == PL_UPDATE)
-				stored[n++] = c->actor[i].rec[k].token;
-		}
-	qsort(stored, n, sizeof *stored, by_number);
-	*ret_value = older_value(c, stored, n);
-	free(stored);
-	return true;
+	for (int i = 0; i < c->nactors; i++) {
+		if (!pl_jit_held(&c->actor[i], &l->held[i]))
+			cannot(l, "an actor gave back what it had not taken in the round");
+		if (c->actor[i].dead && l->j->config.freed && !whole)
+			cannot(l, "an actor died that may have held something from before");
+	}
 }
 
 static bool configure(struct loader *l)
@@ -351,7 +370,7 @@ static bool configure(struct loader *l)
 	const struct pl_log *control = c->control;
 
 	memset(m, 0, sizeof *m);
-	if (c->head->capacity < TOO_MUCH && !(c->head->flags & PL_HIST_ALTERED))
+	if ((c->head->capacity < TOO_MUCH || l->held) && !(c->head->flags & PL_HIST_ALTERED))
 		m->capacity = c->head->capacity;
 	m->grain = c->head->grain;
 	m->robust = c->head->caps & PL_ROBUST;
@@ -360,13 +379,15 @@ static bool configure(struct loader *l)
 	if (c->head->model == PL_MODEL_RANGES && !pl_cells_make(&l->cells, c))
 		cannot(l, "the ranges part the bytes into too many pieces");
 	if (c->head->model == PL_MODEL_REGISTER)
-		return find_before(c, &m->before);
-	if (c->head->model != PL_MODEL_COUNTER && c->head->model != PL_MODEL_SUM)
+		return pl_jit_before(c, &m->before);
+	if (c->head->model != PL_MODEL_COUNTER && c->head->model != PL_MODEL_SUM && !l->held)
 		return true;
 	if (control->n > 0 && control->rec[0].op == PL_OP_LEVEL && control->rec[0].ret >= 0)
 		m->before = l->sum = (uint64_t)control->rec[0].ret;
 	else
 		cannot(l, "what was there at the start is not known");
+	if (l->held)
+		configure_vector(l);
 	return true;
 }
 
@@ -385,8 +406,9 @@ static void find_cut(struct loader *l)
 static bool allocate(struct loader *l)
 {
 	struct pl_jit_round *j = l->j;
-	size_t n = (size_t)l->c->nrecs + (size_t)l->c->nactors + 2,
-	       actors = (size_t)l->c->nactors + 1;
+	bool vector = l->c->head->model == PL_MODEL_VECTOR;
+	size_t actors = (size_t)l->c->nactors + 1;
+	size_t n = (size_t)l->c->nrecs + actors + 1 + (vector ? l->c->control->n : 0);
 
 	j->op = malloc(n * sizeof *j->op);
 	j->ev = malloc(2 * n * sizeof *j->ev);
@@ -396,8 +418,10 @@ static bool allocate(struct loader *l)
 	l->last = malloc(actors * sizeof *l->last);
 	l->death = malloc(actors * sizeof *l->death);
 	l->depth = calloc(actors, sizeof *l->depth);
+	l->held = vector ? calloc(actors, sizeof *l->held) : NULL;
+	l->reading = PL_NEVER;
 	if (!j->op || !j->ev || !j->given || !l->next || !l->out || !l->last || !l->death ||
-		!l->depth)
+		!l->depth || (vector && !l->held))
 		return false;
 	memset(l->out, 0xff, actors * sizeof *l->out);
 	memset(l->death, 0xff, actors * sizeof *l->death);
@@ -411,6 +435,7 @@ static void loader_free(struct loader *l)
 	free(l->last);
 	free(l->death);
 	free(l->depth);
+	free(l->held);
 }
 
 static bool read_all(struct loader *l, const struct kind *k, bool stats)
@@ -422,6 +447,8 @@ static bool read_all(struct loader *l, const struct kind *k, bool stats)
 	while (m && pl_merge_next(m, &e))
 		read_event(l, k, &e);
 	pl_merge_free(m);
+	if (m)
+		add_readings(l, INT64_MAX);
 	if (m && k->empties && l->c->drained)
 		add_last_look(l);
 	if (m && !pl_jit_name_values(l->j))

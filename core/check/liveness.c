@@ -3,13 +3,16 @@
  * Lost wake-ups, judged at the instant at which nothing in the round moved any more.
  *
  *   LOSTWAKE  an actor slept in a take although something could be taken, in a put although there
- *             was certainly room for it, in an acquire although nobody could hold the lock
+ *             was certainly room for it, in an acquire although nobody could hold the lock, or
+ *             although all that it asks for was there
  *
  * Control has read the object's level and seen the sleepers, before it signalled anybody. If it saw
  * sleep only by the state letter of a process, that is no proof: unknown. Of what may arrive by
  * itself (PL_LATE) nothing is claimed: it may have come between the look and the reading.
  */
 #include "cells.h"
+
+#include "../model/model.h"
 
 #include <stdio.h>
 
@@ -207,6 +210,7 @@ static uint64_t needed(const struct pl_case *c, int who, const struct pl_rec *r,
 		return role == PL_PUT || r->sum == 0;
 	case PL_MODEL_LOCK:
 	case PL_MODEL_RANGES:
+	case PL_MODEL_VECTOR:
 	case PL_MODEL_NONE:
 	case PL_MODEL_REGISTER:
 		return 0;
@@ -215,11 +219,23 @@ static uint64_t needed(const struct pl_case *c, int who, const struct pl_rec *r,
 	}
 }
 
+/* Of several places: all that is asked for. */
+static bool all_there(const struct pl_rec *r, const struct pl_rec *level)
+{
+	return level && level->t_invoke >= r->t_invoke && level->ret >= 0 &&
+	       pl_model_covers((uint64_t)level->ret, pl_model_moved(r->sum >> 1));
+}
+
 static bool enabled(const struct pl_case *c, int who, const struct pl_rec *r, enum pl_role role,
 	const struct pl_rec *level, const struct pl_rec *asleep, char *why, size_t size)
 {
 	uint64_t need = needed(c, who, r, role);
 
+	if (c->head->model == PL_MODEL_VECTOR) {
+		snprintf(why, size, "all that it asks for was there");
+		return role == PL_ACQUIRE && all_there(r, level) &&
+		       !died_waiting(c, asleep->t_invoke);
+	}
 	if (role == PL_ACQUIRE) {
 		snprintf(why, size, "nobody could hold the lock");
 		return !died_waiting(c, asleep->t_invoke) && is_free(c, who, r, asleep->t_invoke);
@@ -265,8 +281,9 @@ void pl_check_liveness(struct pl_case *c)
 			pl_unknown(c, "LOSTWAKE", text);
 			continue;
 		}
-		by = role == PL_ACQUIRE ? lock_slack(c, asleep->t_invoke)
-					: level->t_invoke - r->t_invoke;
+		by = role == PL_ACQUIRE && c->head->model != PL_MODEL_VECTOR
+			     ? lock_slack(c, asleep->t_invoke)
+			     : level->t_invoke - r->t_invoke;
 		if (!pl_find(c, "LOSTWAKE", by < slack ? by : slack, "%s", text))
 			continue;
 		pl_witness(c, pl_ref(c, who, r));

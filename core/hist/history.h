@@ -48,7 +48,8 @@ enum pl_control_op {
 	PL_OP_CLOSE,
 	PL_OP_RELEASE, /* t_invoke before control gave up end number `aux` */
 	PL_OP_LEVEL,   /* ret: what could be taken, aux: what could certainly be put, read at
-			 quiescence, and of COUNTER and SUM before the round as its first record */
+			 quiescence, and of COUNTER, SUM and VECTOR before the round as its first
+			 record; of VECTOR also after it */
 	PL_OP_ASLEEP,  /* at quiescence, `token`'s actor slept in its record number `aux`, in the
 			 right call on the right object, in two samples */
 	PL_OP_KICK,    /* the actor `token` was signalled to end its wait; t_invoke before */
@@ -71,9 +72,11 @@ struct pl_rec {
 			   RANGES: the first byte */
 	uint64_t
 		aux; /* the tag: priority; LOCK: the guarded counter, as found by the acquirer; COUNTER
-			   and SUM: how many were put, taken (or asked for), or seen */
+			   and SUM: how many were put, taken (or asked for), or seen; VECTOR: how many
+			   were seen, 16 bits a place */
 	uint32_t sum; /* LOCK: bit 0 when the acquirer found what is guarded torn (somebody else was
-			   inside), bit 1 when it shares. SELECT: what a take selects, as int32_t */
+			   inside), bit 1 when it shares. SELECT: what a take selects, as int32_t.
+			   VECTOR: from bit 1 on how many are taken or given back, 2 bits a place */
 	uint32_t len; /* length asked for. RANGES: bytes, 0: all that follow */
 };
 

@@ -128,7 +128,7 @@ const char *pl_syscall_name(long nr)
 const char *pl_model_name(enum pl_model m)
 {
 	static const char *const names[] = { "none", "fifo", "priority", "lock", "stream",
-		"counter", "sum", "register", "datagram", "signal", "select", "ranges" };
+		"counter", "sum", "register", "datagram", "signal", "select", "ranges", "vector" };
 
 	return names[m];
 }

@@ -123,6 +123,8 @@ static int default_plan(int handle, uint32_t ops, char *why, size_t size)
 
 		if (v->model == PL_MODEL_LOCK || v->model == PL_MODEL_RANGES)
 			add_role(p, o, PL_ACQUIRE);
+		else if (v->model == PL_MODEL_VECTOR)
+			add_role(p, o, PL_ACQUIRE), add_role(p, o, PL_OBSERVE);
 		else if (v->model == PL_MODEL_REGISTER)
 			add_role(p, o, PL_PUT), add_role(p, o, PL_OBSERVE),
 				add_role(p, o, PL_UPDATE);
@@ -196,7 +198,7 @@ static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
 static bool beyond(unsigned op, const struct pl_arg *a, const struct pl_draw *w)
 {
 	bool formed = c->shared->model == PL_MODEL_SELECT || c->shared->model == PL_MODEL_LOCK ||
-		      c->shared->model == PL_MODEL_RANGES;
+		      c->shared->model == PL_MODEL_RANGES || c->shared->model == PL_MODEL_VECTOR;
 	bool may = a->kind == PL_INT || a->kind == PL_START || a->kind == PL_LENGTH ||
 		   (a->kind == PL_FORM && !formed);
 	struct pl_draw usual = drawn(a);

@@ -143,7 +143,7 @@ static void deal(void)
 	c->job->overhead_ns += s->start_at - c->job->round_begun;
 	c->job->last_count = UINT64_MAX;
 	pl_stage_begin(WORK);
-	if (s->model == PL_MODEL_COUNTER || s->model == PL_MODEL_SUM)
+	if (s->model == PL_MODEL_COUNTER || s->model == PL_MODEL_SUM || s->model == PL_MODEL_VECTOR)
 		pl_rest_level(); /* what it starts from */
 	note_ends(h);
 	for (i = 0; i < c->nactors; i++)
@@ -332,6 +332,8 @@ void pl_round_bell(void)
 		if (pl_run_has(i) && c->actor[i].dying)
 			return; /* its death belongs to this round */
 	j->work_ended = pl_now();
+	if (c->shared->model == PL_MODEL_VECTOR)
+		pl_rest_level(); /* what it leaves */
 	drain();
 }
 
@@ -346,7 +348,7 @@ void pl_round_died(unsigned id, int64_t when)
 		return pl_round_try();
 	j->killed++;
 	j->mourned = true;
-	j->spoilt = c->shared->model == PL_MODEL_LOCK;
+	j->spoilt = c->shared->model == PL_MODEL_LOCK || c->shared->model == PL_MODEL_VECTOR;
 	if (j->stage == CHECK)
 		return;
 	if (!atomic_exchange(&c->shared->slot[id].parked, 1))

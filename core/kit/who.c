@@ -305,7 +305,7 @@ static void tell_need(json_t *o, const struct wait *w)
 									    : 1;
 
 	(void)json_object_set_new(o, "need", json_integer((json_int_t)need));
-	if (is_picky(w))
+	if (is_picky(w) || model == PL_MODEL_VECTOR)
 		(void)json_object_set_new(o, "picky", json_true());
 }
 
@@ -325,8 +325,8 @@ static void tell_wait(json_t *o, unsigned i, uint32_t in_op)
 	if (w.op->role != PL_PUT && w.op->role != PL_TAKE && w.op->role != PL_ACQUIRE)
 		return;
 	tell_need(o, &w);
-	if (!level(&w, &at))
-		return;
+	if (variant_of(w.handle)->model == PL_MODEL_VECTOR || !level(&w, &at))
+		return; /* of several places no one number tells */
 	(void)json_object_set_new(o, "amount", json_integer((json_int_t)at.amount));
 	(void)json_object_set_new(o, "room", json_integer((json_int_t)at.room));
 }

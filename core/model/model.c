@@ -22,6 +22,7 @@ const struct pl_reference *pl_reference_of(enum pl_model model)
 		[PL_MODEL_SIGNAL] = &pl_reference_signal,
 		[PL_MODEL_SELECT] = &pl_reference_select,
 		[PL_MODEL_RANGES] = &pl_reference_ranges,
+		[PL_MODEL_VECTOR] = &pl_reference_vector,
 	};
 
 	return (size_t)model < sizeof all / sizeof *all ? all[model] : NULL;

@@ -27,19 +27,20 @@ struct pl_model_op {
 	uint64_t value; /* the payload's token; ACQUIRE: the guarded counter as found; SIGNAL: the
 			   sender's process; RANGES: a bit for each cell of bytes */
 	uint64_t tag; /* the priority; COUNTER, SUM: how many; UPDATE: the value found; SIGNAL: the
-			   number */
+			   number; VECTOR: what an OBSERVE saw */
 	uint64_t len; /* bytes put; looked at where places have a grain */
-	int64_t form; /* SELECT: what a take selects; LOCK, RANGES: 1 shared */
-	bool except;  /* SELECT: of anything but that */
+	int64_t form; /* SELECT: what a take selects; LOCK, RANGES: 1 shared; VECTOR: what it moves */
+	bool except; /* SELECT: of anything but that */
 };
 
 struct pl_model_config {
 	uint64_t capacity; /* places; 0: no bound is known */
 	uint64_t grain;	   /* queues: bytes of a place; 0: a value fills one, whatever its length */
 	bool robust;
-	bool freed;	 /* LOCK: its owner's death releases it, and nobody is told */
-	bool lowest;	 /* PRIORITY: the lowest tag goes first */
-	uint64_t before; /* REGISTER, COUNTER, SUM: the value of before the first operation */
+	bool freed;  /* LOCK, VECTOR: a death releases what was held, and nobody is told */
+	bool lowest; /* PRIORITY: the lowest tag goes first */
+	uint64_t
+		before; /* REGISTER, COUNTER, SUM, VECTOR: the value of before the first operation */
 };
 
 struct pl_model_value {
@@ -54,8 +55,9 @@ struct pl_model_state {
 	uint64_t sharers;  /* a bit an actor: 64 actors at most may share */
 	bool inconsistent; /* the owner died; until it is repaired */
 	bool lost;	   /* released inconsistent: nobody will ever own it */
-	uint64_t count;	   /* the guarded counter is at least this; a counter's value */
-	/* queues, registers, signals; who holds ranges */
+	uint64_t count;	   /* the guarded counter is at least this; a counter's value; what is in a
+			      vector's places, as pl_places() */
+	/* queues, registers, signals; who holds ranges; of vectors, who holds what */
 	uint64_t n;
 	struct pl_model_value v[];
 };
@@ -79,7 +81,7 @@ struct pl_reference {
 
 extern const struct pl_reference pl_reference_fifo, pl_reference_priority, pl_reference_lock,
 	pl_reference_register, pl_reference_counter, pl_reference_sum, pl_reference_datagram,
-	pl_reference_signal, pl_reference_select, pl_reference_ranges;
+	pl_reference_signal, pl_reference_select, pl_reference_ranges, pl_reference_vector;
 
 /* NULL: there is none. Of a byte stream there cannot be one: a long write, and a read beside another,
  * happen piece by piece, and in no order with the rest. */
@@ -115,6 +117,11 @@ static inline bool pl_model_full(const struct pl_model_state *s, uint64_t len)
 		places += grain ? (s->v[i].len + grain - 1) / grain : 1;
 	return s->config.capacity && places > s->config.capacity;
 }
+
+/* VECTOR: what a form moves, as pl_places(); whether there is so much in each place; "(1 0 3 0)", as snprintf. */
+uint64_t pl_model_moved(int64_t form);
+bool pl_model_covers(uint64_t places, uint64_t need);
+int pl_model_say_places(char *buf, size_t size, uint64_t places);
 
 /* Whether a take that selects so may have a value of this tag, whatever else is there. */
 static inline bool pl_model_selects(int64_t form, bool except, uint64_t tag)

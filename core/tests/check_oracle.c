@@ -145,7 +145,9 @@ static void add_actor(struct search *x, const struct round *b, int who)
 		t->op.value = r->op == B_ACQUIRE ? r->aux : r->token;
 		t->op.tag = r->aux;
 		t->op.len = r->len;
-		t->op.form = r->op == B_ACQUIRE ? (r->sum & PL_SUM_SHARED) != 0 : (int32_t)r->sum;
+		t->op.form = b->head[0].model == PL_MODEL_VECTOR ? (int32_t)(r->sum >> 1)
+			     : r->op == B_ACQUIRE		 ? (r->sum & PL_SUM_SHARED) != 0
+								 : (int32_t)r->sum;
 		t->op.except = r->op == B_EXCEPT;
 		t->optional = r->state == PL_INVOKED;
 		if (t->optional)
@@ -159,6 +161,21 @@ static void add_actor(struct search *x, const struct round *b, int who)
 			add_choices(x, x->n - 1);
 	}
 	add_death(x, b, who, last);
+}
+
+/* Of a vector, what control read after the start is what any other would have seen. */
+static void add_readings(struct search *x, const struct round *b)
+{
+	for (uint32_t i = 1; i < b->n[b->nactors] && b->head[0].model == PL_MODEL_VECTOR; i++) {
+		const struct pl_rec *r = &b->rec[b->nactors][i];
+
+		if (r->op == PL_OP_LEVEL)
+			x->t[x->n++] = (struct task){ .op = { .role = PL_OBSERVE,
+							      .actor = b->nactors,
+							      .tag = (uint64_t)r->ret },
+				.inv = r->t_invoke,
+				.ret = r->t_return };
+	}
 }
 
 static bool stored(const struct round *b, uint64_t token)
@@ -204,6 +221,7 @@ bool oracle_allows(const struct round *b, bool drained)
 	x.counts = b->head[0].model == PL_MODEL_COUNTER || b->head[0].model == PL_MODEL_SUM;
 	for (int i = 0; i < b->nactors; i++)
 		add_actor(&x, b, i);
+	add_readings(&x, b);
 	for (int i = 0; i < x.n; i++)
 		for (int k = 0; k < x.n; k++) {
 			const struct task *a = &x.t[k], *t = &x.t[i];

@@ -32,6 +32,7 @@ static const struct part_rules part_rules[PL_MODELS] = {
 					  "BADNOROOM", "NOORDER" } },
 	[PL_MODEL_SUM] = { 0, { "OVERTAKEN", "OVERFULL", "BADEMPTY", "TOKENSLOST", "BADVALUE",
 				      "BADNOROOM", "BADSUM", "NOORDER" } },
+	[PL_MODEL_VECTOR] = { 0, { "OVERTAKEN", "BADEMPTY", "TOKENSLOST", "BADVALUE", "NOORDER" } },
 	[PL_MODEL_SIGNAL] = { 0, { "SOVER", "SAGAIN", "SFALSE", "SLOST", "SEMPTY" } },
 };
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 CONTROL = 0xFFFF
 NONE, PUT, TAKE, OBSERVE, ACQUIRE, RELEASE, _REPAIR, _WAKE, UPDATE = range(9)
 OPS = {"send": PUT, "receive": TAKE, "lock": ACQUIRE, "unlock": RELEASE, "load": OBSERVE, "exchange": UPDATE}
-MODELS = ("none", "fifo", "priority", "lock", "stream", "counter", "sum", "register", "datagram", "signal")
+MODELS = ("none", "fifo", "priority", "lock", "stream", "counter", "sum", "register", "datagram", "signal", "select",
+          "ranges", "vector")
 INVOKED, OK, FAIL, INFO = 1, 2, 3, 4
 KILL, REAP = 241, 242
 ENDED = 8

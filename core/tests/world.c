@@ -5,6 +5,7 @@
 #include "world.h"
 
 #include "hist/payload.h"
+#include "model/model.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,27 @@ static void signal(struct world *w, int who)
 		r->state = PL_FAIL, r->err = EAGAIN, r->ret = -1, r->aux = 0;
 }
 
+/* Gives back what it has; else takes some of three places, or finds too little, or looks. */
+static void move(struct world *w, int who)
+{
+	uint64_t kind = roll(w, 10);
+	uint32_t form = 1 + (uint32_t)roll(w, 63);
+	struct pl_rec *r = add(w, who, w->held[who] ? 3 : kind < 2 ? 4 : 2);
+
+	if (w->held[who]) {
+		r->sum = w->held[who] << 1;
+		w->value += pl_model_moved(w->held[who]);
+		w->held[who] = 0;
+	} else if (kind < 2) {
+		r->aux = w->value;
+	} else if (r->sum = form << 1, pl_model_covers(w->value, pl_model_moved(form))) {
+		w->value -= pl_model_moved(form);
+		w->held[who] = form;
+	} else {
+		r->state = PL_FAIL, r->err = EAGAIN, r->ret = -1;
+	}
+}
+
 /* An actor whose last operation has ended takes its turn. A stream has one reader: its order is exact. So have a sum
  * and signals. */
 void world_turn(struct world *w)
@@ -143,6 +165,8 @@ void world_turn(struct world *w)
 		touch(w, who);
 	else if (w->model == PL_MODEL_SIGNAL)
 		signal(w, who);
+	else if (w->model == PL_MODEL_VECTOR)
+		move(w, who);
 	else if (w->model == PL_MODEL_COUNTER || w->model == PL_MODEL_SUM)
 		count(w, who, w->model == PL_MODEL_SUM ? who != 1 : puts && w->value < WORLD_DEPTH);
 	else if (puts && w->depth < WORLD_DEPTH)
@@ -171,9 +195,13 @@ bool world_new(struct world *w)
 		h->nops = sizeof op / sizeof *op;
 		memcpy(h->op, op, sizeof op);
 		h->flags = i < w->actors ? 0 : PL_HIST_ENDED;
-		h->capacity = w->model == PL_MODEL_PRIORITY ? WORLD_DEPTH : 0;
+		h->capacity = w->model == PL_MODEL_PRIORITY ? WORLD_DEPTH
+			      : w->model == PL_MODEL_VECTOR ? pl_model_moved(63)
+							    : 0;
 	}
+	w->value = w->model == PL_MODEL_VECTOR ? pl_model_moved(63) : 0;
 	*w->rec[w->actors] = (struct pl_rec){ .op = PL_OP_LEVEL, .state = PL_INFO };
+	w->rec[w->actors]->ret = (int64_t)w->value;
 	w->n[w->actors] = 1;
 	w->now = 1000;
 	return true;

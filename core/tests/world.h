@@ -32,9 +32,10 @@ struct world {
 	int64_t now, free_at[WORLD_ACTORS];
 	struct world_value q[WORLD_DEPTH];
 	int depth;
-	uint64_t count;		   /* lock */
-	uint64_t value;		   /* register, counter */
-	int sender[WORLD_NUMBERS]; /* signals, by number: whose is pending, from 1 on; 0: none */
+	uint64_t count;		     /* lock */
+	uint64_t value;		     /* register, counter */
+	uint32_t held[WORLD_ACTORS]; /* vector: a form; `value` is what is in the places */
+	int sender[WORLD_NUMBERS];   /* signals, by number: whose is pending, from 1 on; 0: none */
 };
 
 /* Model, actors, ops and roll are the caller's. False: out of memory; free it all the same. */

@@ -18,6 +18,7 @@
 #include "numbers.h"
 
 #include "../kit/kit.h"
+#include "../model/model.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -31,6 +32,8 @@ enum value {
 	TAG,
 	PAIR,	/* found and stored */
 	PIECES, /* of payloads, each [token offset length] */
+	MOVED,	/* of each place, [1 0 3 0] */
+	PLACES, /* what is in each */
 };
 
 struct shape {
@@ -61,6 +64,9 @@ static const struct shape shapes[] = {
 	{ PL_MODEL_REGISTER, PL_PUT, "write", TOKEN, true },
 	{ PL_MODEL_REGISTER, PL_OBSERVE, "read", TOKEN, false },
 	{ PL_MODEL_REGISTER, PL_UPDATE, "cas", PAIR, true },
+	{ PL_MODEL_VECTOR, PL_ACQUIRE, "acquire", MOVED, true },
+	{ PL_MODEL_VECTOR, PL_RELEASE, "release", MOVED, true },
+	{ PL_MODEL_VECTOR, PL_OBSERVE, "read", PLACES, false },
 	{ PL_MODEL_SIGNAL, PL_PUT, "send", TAG, true },
 	{ PL_MODEL_SIGNAL, PL_TAKE, "deliver", TAG, false },
 };
@@ -110,6 +116,8 @@ static bool acquired(const struct pl_rec *r)
 /* Inside of a section of the same actor? Called once for each record, in order. */
 static bool is_inner(struct place *p, const struct pl_log *l, const struct pl_rec *r)
 {
+	if (l->head->model == PL_MODEL_VECTOR)
+		return false;
 	switch (words_role(l, r)) {
 	case PL_ACQUIRE:
 		return acquired(r) && p->depth++ > 0;
@@ -207,6 +215,17 @@ static void say_pieces(struct export *e, const struct pl_log *l, uint64_t i)
 	notation_end(&e->to);
 }
 
+static void say_places(struct export *e, uint64_t places)
+{
+	notation_list(&e->to);
+	for (int i = 0; i < PL_PLACES; i++, places >>= 16) {
+		if (i > 0)
+			notation_next(&e->to);
+		notation_int(&e->to, (int64_t)(places & 0xffff));
+	}
+	notation_end(&e->to);
+}
+
 static void say_value(struct export *e, const struct pl_log *l, uint64_t i, enum value value)
 {
 	const struct pl_rec *r = &l->rec[i];
@@ -234,6 +253,12 @@ static void say_value(struct export *e, const struct pl_log *l, uint64_t i, enum
 		break;
 	case PIECES:
 		say_pieces(e, l, i);
+		break;
+	case MOVED:
+		say_places(e, pl_model_moved(r->sum >> 1));
+		break;
+	case PLACES:
+		say_places(e, r->aux);
 		break;
 	}
 }
@@ -268,8 +293,9 @@ static void say_tail(struct export *e, int64_t time, const char *error)
 /* Perhaps the death of the one who did this freed the lock, from now on. */
 static bool may_free(const struct place *p, const struct pl_log *l)
 {
-	return p->died && p->i == p->last && l->head->model == PL_MODEL_LOCK &&
-	       l->head->caps & (PL_ROBUST | PL_FREED) &&
+	bool held = l->head->model == PL_MODEL_LOCK || l->head->model == PL_MODEL_VECTOR;
+
+	return p->died && p->i == p->last && held && l->head->caps & (PL_ROBUST | PL_FREED) &&
 	       p->end == (l->rec[p->i].state != PL_INVOKED);
 }
 

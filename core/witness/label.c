@@ -5,6 +5,7 @@
 #include "story.h"
 
 #include "../kit/kit.h"
+#include "../model/model.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -57,6 +58,14 @@ static void add_pieces(struct text *t, const struct pl_log *l, const struct pl_r
 	}
 }
 
+static void add_places(struct text *t, uint64_t places)
+{
+	char buf[32];
+
+	pl_model_say_places(buf, sizeof buf, places);
+	add(t, " %s", buf);
+}
+
 static void add_value(struct text *t, const struct pl_log *l, const struct pl_rec *r)
 {
 	enum pl_role role = r->op < PL_HIST_OPS ? l->head->op[r->op].role : PL_NONE;
@@ -72,6 +81,9 @@ static void add_value(struct text *t, const struct pl_log *l, const struct pl_re
 	case PL_MODEL_COUNTER:
 	case PL_MODEL_SUM:
 		add(t, role == PL_OBSERVE ? " = %" PRIu64 : " %" PRIu64, r->aux);
+		break;
+	case PL_MODEL_VECTOR:
+		add_places(t, role == PL_OBSERVE ? r->aux : pl_model_moved(r->sum >> 1));
 		break;
 	case PL_MODEL_SIGNAL:
 		add(t, " %" PRIu64, r->aux);
@@ -98,8 +110,10 @@ static void add_value(struct text *t, const struct pl_log *l, const struct pl_re
 	}
 }
 
-static void label_control(struct text *t, const struct pl_rec *r)
+static void label_control(struct text *t, const struct pl_log *l, const struct pl_rec *r)
 {
+	bool places = l->head->model == PL_MODEL_VECTOR;
+
 	switch (r->op) {
 	case PL_OP_KILL:
 		add(t, "kill actor %" PRIu64, r->token);
@@ -111,6 +125,8 @@ static void label_control(struct text *t, const struct pl_rec *r)
 		add(t, "actor %" PRIu64 " sleeps", r->token);
 		break;
 	case PL_OP_LEVEL:
+		if (places)
+			return add_places(t, (uint64_t)r->ret);
 		add(t, "%" PRId64 " inside, room for %" PRIu64, r->ret, r->aux);
 		break;
 	case PL_OP_DRAIN:
@@ -127,14 +143,14 @@ void pl_story_label(const struct pl_log *l, const struct pl_rec *r, char *buf, s
 
 	buf[0] = 0;
 	if (l->head->actor == PL_CONTROL) {
-		label_control(&t, r);
+		label_control(&t, l, r);
 	} else {
 		add(&t, "%.*s", (int)sizeof l->head->op[0].name,
 			r->op < PL_HIST_OPS ? l->head->op[r->op].name : "?");
 		if (r->state == PL_FAIL)
 			add(&t, " %s", pl_errno_name(r->err));
 		if (r->state != PL_FAIL || r->token || l->head->model == PL_MODEL_RANGES ||
-			r->err == EOWNERDEAD)
+			r->err == EOWNERDEAD || l->head->model == PL_MODEL_VECTOR)
 			add_value(&t, l, r);
 	}
 	if (t.n + 1 == size && size > 4)

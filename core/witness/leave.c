@@ -21,6 +21,7 @@ static pl_leave_model *const models[PL_MODELS] = {
 	[PL_MODEL_COUNTER] = pl_leave_counter,
 	[PL_MODEL_SUM] = pl_leave_counter,
 	[PL_MODEL_SIGNAL] = pl_leave_signal,
+	[PL_MODEL_VECTOR] = pl_leave_vector,
 };
 
 uint32_t pl_leave_unit(struct pl_leave *l)
@@ -71,6 +72,17 @@ static void let_stay(struct pl_leave *l, uint32_t ref)
 		l->unit[ref] = PL_STAYS;
 }
 
+/* Of a vector, what control read is a look like others'. The first is what it begins with. */
+static bool is_other_reading(const struct pl_leave *l, const struct pl_rec *r, uint64_t k)
+{
+	if (l->head->model != PL_MODEL_VECTOR || r->op != PL_OP_LEVEL || k == 0)
+		return false;
+	for (int i = 0; i < l->v->nwit && i < PL_WITNESS_MAX; i++)
+		if (l->v->wit[i].actor == PL_CONTROL && l->v->wit[i].seq == r->seq)
+			return false;
+	return true;
+}
+
 /* Sleepers are looked for by what they did and were about to do; crashes by what they were in. */
 static void classify_control(struct pl_leave *l)
 {
@@ -80,7 +92,9 @@ static void classify_control(struct pl_leave *l)
 	for (uint64_t k = 0; k < l->control->n; k++) {
 		const struct pl_rec *r = &l->control->rec[k];
 
-		l->unit[at + k] = r->op == PL_OP_ASLEEP && !asleep ? PL_GOES : PL_STAYS;
+		l->unit[at + k] = !asleep && (r->op == PL_OP_ASLEEP || is_other_reading(l, r, k))
+					  ? PL_GOES
+					  : PL_STAYS;
 		l->gone[at + k] = PL_NEVER;
 		if (asleep && r->op == PL_OP_ASLEEP && r->token < PL_CONTROL &&
 			find(l, (uint16_t)r->token, r->aux, &ref))

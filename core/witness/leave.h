@@ -84,6 +84,6 @@ static inline int64_t pl_over(const struct pl_rec *r)
 
 typedef void pl_leave_model(struct pl_leave *l);
 pl_leave_model pl_leave_values, pl_leave_stream, pl_leave_lock, pl_leave_register, pl_leave_counter,
-	pl_leave_signal;
+	pl_leave_signal, pl_leave_vector;
 
 #endif

@@ -64,6 +64,13 @@ static const struct {
 	{ ANY, "FAILED", "What could not be stored is not found." },
 	{ ANY, "LOSTUPDATE", "An exchange puts its value in the place of the one that it found." },
 	{ ANY, "LOOP", "Exchanges follow one another." },
+	{ PL_MODEL_VECTOR, "OVERTAKEN", "Nobody takes more of any place than is there." },
+	{ PL_MODEL_VECTOR, "BADEMPTY", "Nobody is refused while all that was asked for is there." },
+	{ PL_MODEL_VECTOR, "BADVALUE",
+		"What is taken of several places is taken of all at one moment, or of none." },
+	{ PL_MODEL_VECTOR, "TOKENSLOST",
+		"What was taken and given back, or left by a death, is there again, in every "
+		"place." },
 	{ ANY, "OVERTAKEN", "No more is taken than was put." },
 	{ ANY, "OVERFULL", "The number does not pass what the object holds." },
 	{ ANY, "BADEMPTY", "Nobody finds too little while there is enough." },

@@ -24,12 +24,14 @@ static bool is_named(const struct pl_verdict *v, uint16_t actor, const struct pl
 	return false;
 }
 
-/* Of control's records: what the verdict points at, and the deaths of those that are seen. */
+/* Of control's records: what the verdict points at, what a vector begins with, and the deaths of those that are seen. */
 static bool is_shown(const struct pl_log *logs, int n, const struct pl_log *l,
 	const struct pl_rec *r, bool named)
 {
 	if (r->state == PL_MORE || l->head->actor != PL_CONTROL || named)
 		return r->state >= PL_INVOKED && (r->state <= PL_FAIL || named);
+	if (r == l->rec && r->op == PL_OP_LEVEL && l->head->model == PL_MODEL_VECTOR)
+		return true;
 	for (int i = 0; r->op == PL_OP_KILL && i < n; i++)
 		if (logs[i].head->actor == r->token)
 			return logs[i].n > 0;

@@ -15,7 +15,7 @@ MAGIC, VERSION, HEAD, REC, CONTROL = b"PLUMBHST", 2, 4096, 64, 0xFFFF
 STATES = {1: "invoked", 2: "ok", 3: "fail", 4: "info", 5: "more"}
 ROLES = ("none", "put", "take", "observe", "acquire", "release", "repair", "wake", "update")
 MODELS = ("none", "fifo", "priority", "lock", "stream", "counter", "sum", "register", "datagram", "signal", "select",
-          "ranges")
+          "ranges", "vector")
 FLAGS = {1: "full", 2: "drained", 4: "exact", 8: "ended"}
 CONTROL_OPS = ("fork", "kill", "reap", "open", "close", "release", "level", "asleep", "kick", "drain", "stop", "cont")
 EXTENTS = {1: "extent", 2: "fragment", 3: "corrupt"}
