@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -89,9 +90,42 @@ static int high_getvalue(sem_t *s, int *value)
 /* One step after the other, each by itself. */
 static int split_semop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
 {
-	if (n < 2 || n > 2 || !pl_fires(abs(ops[0].sem_op)))
+	size_t i = 0;
+
+	if (n < 2 || !pl_fires(abs(ops[0].sem_op)))
 		return pl_real.semop(id, ops, n, timeout);
-	return pl_real.semop(id, ops, 1, timeout) < 0 ? -1 : pl_real.semop(id, ops + 1, 1, timeout);
+	while (i < n && pl_real.semop(id, ops + i, 1, timeout) == 0)
+		i++;
+	return i == n ? 0 : -1;
+}
+
+/* The last of several steps is not done. */
+static int short_semop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
+{
+	bool lies = n > 1 && pl_fires(abs(ops[0].sem_op));
+
+	return pl_real.semop(id, ops, lies ? n - 1 : n, timeout);
+}
+
+/* Refuses where it need not wait. */
+static int timid_semop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
+{
+	if (n < 2 || !(ops[0].sem_flg & IPC_NOWAIT) || !pl_fires(abs(ops[0].sem_op)))
+		return pl_real.semop(id, ops, n, timeout);
+	errno = EAGAIN;
+	return -1;
+}
+
+/* Of several steps the last is not undone. */
+static int half_kept_semop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
+{
+	struct sembuf mine[16];
+
+	if (n < 2 || n > 16 || !(ops[n - 1].sem_flg & SEM_UNDO) || !pl_fires(abs(ops[0].sem_op)))
+		return pl_real.semop(id, ops, n, timeout);
+	memcpy(mine, ops, n * sizeof *ops);
+	mine[n - 1].sem_flg &= ~SEM_UNDO;
+	return pl_real.semop(id, mine, n, timeout);
 }
 
 static int lose_semop(int id, struct sembuf *ops, size_t n, const struct timespec *timeout)
@@ -221,6 +255,9 @@ const struct pl_mutant pl_counter_mutants[] = {
 	{ "sem-private", { 0 }, { .sem_init = private_init } },
 	{ "sem-value-high", { 0 }, { .sem_getvalue = high_getvalue } },
 	{ "semop-split", { 0 }, { .semop = split_semop } },
+	{ "semop-short", { .every = 1000 }, { .semop = short_semop } },
+	{ "semop-timid", { .every = 1000 }, { .semop = timid_semop } },
+	{ "semop-half-kept", { 0 }, { .semop = half_kept_semop } },
 	{ "semop-lost", { .every = 1000 }, { .semop = lose_semop } },
 	{ "semop-kept", { 0 }, { .semop = keep_semop } },
 	{ "semop-undo-inherited", { 0 }, { .semop = noting_semop, .exit_now = undoing_exit } },

@@ -143,6 +143,39 @@ static bool semop_does_half(void)
 	return done_with(id, semctl(id, 0, GETVAL) != 0);
 }
 
+static bool semop_stops_short(void)
+{
+	struct sembuf two[2] = { { 0, 1, 0 }, { 1, 1, 0 } };
+	int id = make_set(2);
+
+	for (int i = 0; i < OFTEN; i++)
+		MUST(semop(id, two, 2) == 0);
+	return done_with(id, semctl(id, 1, GETVAL) != OFTEN);
+}
+
+static bool semop_is_timid(void)
+{
+	struct sembuf two[2] = { { 0, 1, IPC_NOWAIT }, { 1, 1, IPC_NOWAIT } };
+	int id = make_set(2), refused = 0;
+
+	for (int i = 0; i < OFTEN; i++)
+		refused += semop(id, two, 2) < 0;
+	return done_with(id, refused > 0);
+}
+
+static bool half_is_not_undone(void)
+{
+	struct sembuf two[2] = { { 0, 1, SEM_UNDO }, { 1, 1, SEM_UNDO } };
+	int id = make_set(2);
+	pid_t pid = fork();
+
+	MUST(pid >= 0);
+	if (pid == 0)
+		_exit(semop(id, two, 2) == 0 ? 0 : errno);
+	MUST(waitpid(pid, NULL, 0) == pid);
+	return done_with(id, semctl(id, 0, GETVAL) + semctl(id, 1, GETVAL) != 0);
+}
+
 static bool semop_loses(void)
 {
 	struct sembuf up = { 0, 1, 0 };
@@ -271,6 +304,9 @@ const struct pl_probe pl_counter_probes[] = {
 	{ "semop-undo-inherited", child_undoes },
 	{ "sem-value-high", value_is_high },
 	{ "semop-split", semop_does_half },
+	{ "semop-short", semop_stops_short },
+	{ "semop-timid", semop_is_timid },
+	{ "semop-half-kept", half_is_not_undone },
 	{ "semop-lost", semop_loses },
 	{ "semop-kept", semop_is_not_undone },
 	{ "semop-timeout-early", semop_time_out_is_early },
