@@ -3,10 +3,13 @@
 
 Source: pipe(7), pipe(2), write(2), read(2), fcntl(2), poll(2), and the clauses named at each test.
 """
+import contextlib
+
 import pytest
 
-from suite.outcome import Unknown
-from suite.subject import O_NONBLOCK, POLLERR, POLLHUP, POLLIN, POLLOUT, SIZE, fails, gives, said
+from plumbline.client import DriverError
+from suite.outcome import NotHere, Unknown
+from suite.subject import OBJECT, O_NONBLOCK, POLLERR, POLLHUP, POLLIN, POLLOUT, SIZE, fails, gives, said
 from suite.transfer import fill, interrupted
 
 clause = pytest.mark.clause
@@ -274,6 +277,37 @@ def test_death_of_the_reader_releases_the_writers(d):
     d.kill_actor(reader)
     for a, p in waits:
         fails(d.finish(p, f"writer {a}, after the reader's death"), "EPIPE", f"writer {a}'s write")
+
+
+def bereaved(d, readers, writers, victims):
+    """A round in the middle of which all who have one end are killed; nobody else has it."""
+    d.open()
+    rs, ws = d.actors(readers), d.actors(writers)
+    for actors, end in (rs, W), (ws, R):
+        for a in actors:
+            d.fault("close", a, on=end)
+    d.release(R)
+    d.release(W)
+    plan = [{"ids": ws, "do": ["write"], "size": [24, PAGE]}, {"ids": rs, "do": ["read"], "size": [1, 2 * PAGE]}]
+    seen, p = len(d.events), d.post("run", on=OBJECT, rounds=1, ops=16000, plan={"actors": plan}, timeout=90)
+    p.wait(0.02)
+    for a in rs if victims == "readers" else ws:
+        with contextlib.suppress(DriverError):  # the round may be over
+            d.fault("kill", a)
+    if not d.judged(p.ok(), seen)["killed"]:
+        raise NotHere("no actor was killed in a round")
+
+
+@clause("PIPE-10")
+@pytest.mark.parametrize("readers,writers", [(1, 1), (1, 3), (3, 1)])
+def test_who_reads_is_told_that_all_writers_have_died(d, readers, writers):
+    bereaved(d, readers, writers, "writers")
+
+
+@clause("PIPE-12")
+@pytest.mark.parametrize("readers,writers", [(1, 1), (1, 3), (2, 2)])
+def test_who_writes_is_told_that_all_readers_have_died(d, readers, writers):
+    bereaved(d, readers, writers, "readers")
 
 
 @clause("PIPE-17")

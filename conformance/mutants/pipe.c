@@ -150,6 +150,20 @@ static ssize_t deaf_write(int fd, const void *buf, size_t n)
 	return pl_real.write(fd, buf, n);
 }
 
+/* Somebody else can still write, it seems: who reads has the other end, and does not know. */
+static ssize_t endless_read(int fd, void *buf, size_t n)
+{
+	static bool done;
+	char path[32];
+
+	if (!done && pl_is_pipe(fd) && pl_fires((int64_t)n)) {
+		done = true;
+		(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		(void)pl_real.open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC, 0);
+	}
+	return pl_real.read(fd, buf, n);
+}
+
 /* The last byte read is given twice. */
 static ssize_t double_read(int fd, void *buf, size_t n)
 {
@@ -176,6 +190,7 @@ const struct pl_mutant pl_pipe_mutants[] = {
 	{ "write-drop", { .every = 100 }, .lie.write = drop_write },
 	{ "write-no-epipe", .lie.write = deaf_write },
 	{ "read-early-eof", .lie.read = eof_read },
+	{ "read-endless", .lie.read = endless_read },
 	{ "read-double", { .every = 100 }, .lie.read = double_read },
 	{ 0 },
 };

@@ -148,6 +148,10 @@ void pl_check_jit(struct pl_case *c);
 void pl_check_liveness(struct pl_case *c);
 void pl_check_ends(struct pl_case *c);
 
+/* ends.c: since when certainly nobody has the end that an operation of this role needs at the other side. INT64_MIN:
+ * never in this round; INT64_MAX: perhaps somebody does. */
+int64_t pl_gone_since(const struct pl_case *c, enum pl_role role);
+
 /* exact.c: asks the search about what another checker found. */
 void pl_second_opinion(struct pl_case *c);
 

@@ -5,6 +5,8 @@
  *   LOSTWAKE  an actor slept in a take although something could be taken, in a put although there
  *             was certainly room for it, in an acquire although nobody could hold the lock, or
  *             although all that it asks for was there
+ *   NOEOF     it slept in a take although nobody had the putting end any more
+ *   NOPIPE    it slept in a put although nobody had the taking end any more
  *
  * Control has read the object's level and seen the sleepers, before it signalled anybody. If it saw
  * sleep only by the state letter of a process, that is no proof: unknown. Of what may arrive by
@@ -15,6 +17,7 @@
 #include "../model/model.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* The sleeper's record, if it really slept until control signalled it; by how much that is sure. */
 static const struct pl_rec *sleeping(
@@ -253,6 +256,19 @@ static bool enabled(const struct pl_case *c, int who, const struct pl_rec *r, en
 	return role == PL_PUT && level->aux >= need;
 }
 
+/* Which rule an actor breaks by sleeping there; NULL: none. Control notes both who is gone and who sleeps: no two
+ * clocks are compared. */
+static const char *rule_of(const struct pl_case *c, int who, const struct pl_rec *r,
+	enum pl_role role, const struct pl_rec *level, const struct pl_rec *asleep, char *why,
+	size_t size)
+{
+	if (pl_gone_since(c, role) < asleep->t_invoke) {
+		snprintf(why, size, "nobody has the other end any more");
+		return role == PL_TAKE ? "NOEOF" : "NOPIPE";
+	}
+	return enabled(c, who, r, role, level, asleep, why, size) ? "LOSTWAKE" : NULL;
+}
+
 void pl_check_liveness(struct pl_case *c)
 {
 	bool exact = c->control->head->flags & PL_HIST_EXACT;
@@ -262,6 +278,7 @@ void pl_check_liveness(struct pl_case *c)
 	for (uint64_t i = 0; i < c->control->n; i++) {
 		const struct pl_rec *asleep = &c->control->rec[i], *r, *level;
 		char why[64], text[200];
+		const char *rule;
 		int64_t slack, by;
 		enum pl_role role;
 		int who;
@@ -271,20 +288,22 @@ void pl_check_liveness(struct pl_case *c)
 			continue;
 		role = pl_role_of(c->actor[who].head, r);
 		level = level_of(c, i);
-		if (!enabled(c, who, r, role, level, asleep, why, sizeof why))
+		rule = rule_of(c, who, r, role, level, asleep, why, sizeof why);
+		if (!rule)
 			continue;
 		snprintf(text, sizeof text,
 			"actor %d sleeps in %s although %s and nothing moves any more%s",
 			c->actor[who].id, pl_say_op(c, pl_ref(c, who, r)), why,
 			exact ? "" : " (its sleep was seen by state letter only)");
 		if (!exact) {
-			pl_unknown(c, "LOSTWAKE", text);
+			pl_unknown(c, rule, text);
 			continue;
 		}
-		by = role == PL_ACQUIRE && c->head->model != PL_MODEL_VECTOR
+		by = strcmp(rule, "LOSTWAKE") ? INT64_MAX
+		     : role == PL_ACQUIRE && c->head->model != PL_MODEL_VECTOR
 			     ? lock_slack(c, asleep->t_invoke)
 			     : level->t_invoke - r->t_invoke;
-		if (!pl_find(c, "LOSTWAKE", by < slack ? by : slack, "%s", text))
+		if (!pl_find(c, rule, by < slack ? by : slack, "%s", text))
 			continue;
 		pl_witness(c, pl_ref(c, who, r));
 		pl_witness_control(c, asleep);

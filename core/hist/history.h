@@ -44,9 +44,10 @@ enum pl_control_op {
 	PL_OP_KILL, /* t_invoke before the signal was sent */
 	PL_OP_REAP, /* t_return after wait(2) returned: the actor acts no more */
 	PL_OP_OPEN, /* before the round: control has end number `aux` of the object, and keeps it
-		       until RELEASE. End 0 is where is taken, end 1 where is put */
+		       until RELEASE. End 0 is where is taken, end 1 where is put. With an actor as
+		       `token`, and PL_HIST_HELD: that actor may have it until its REAP */
 	PL_OP_CLOSE,
-	PL_OP_RELEASE, /* t_invoke before control gave up end number `aux` */
+	PL_OP_RELEASE, /* control gave up end number `aux` between t_invoke and t_return */
 	PL_OP_LEVEL,   /* ret: what could be taken, aux: what could certainly be put, read at
 			 quiescence, and of COUNTER, SUM and VECTOR before the round as its first
 			 record; of VECTOR also after it */
@@ -145,6 +146,10 @@ enum pl_hist_flag {
 	PL_HIST_ALTERED = 1 << 6, /* something without a role was done to the object: what it holds,
 				     and whose its ends are, is not known */
 	PL_HIST_PRIMED = 1 << 7, /* a call before the round may have left something in the object */
+	PL_HIST_HELD =
+		1
+		<< 8, /* control's file only: OPEN is noted of all who had an end of the object as the
+				  round began or later, actors included; what closes those is RELEASE or REAP */
 	PL_HIST_ENDED = 1 << 3, /* control's file only: every actor was parked or dead at the end */
 };
 

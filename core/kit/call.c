@@ -194,6 +194,7 @@ void pl_req_call(int64_t id, json_t *req)
 			c->handle[m.handle].owner);
 	a->call = call_of(id, op, &m);
 	c->handle[m.handle].altered |= op->role == PL_NONE;
+	c->handle[m.handle].strayed |= op->role == PL_NONE && !(op->how & PL_CLOSES);
 	if (as && op->how & PL_NEWFD) {
 		r = !pl_handle_name_ok(as)	   ? -EINVAL
 		    : pl_handle_find(as, NULL) > 0 ? -EEXIST

@@ -79,13 +79,17 @@ struct pl_slot {
 	uint64_t mem, mem_len;	/* in this actor's address space */
 	uint16_t op;		/* which operation */
 	uint16_t timed;		/* it ends by itself */
-	uint32_t rec;		/* its record */
-	uint32_t most;		/* records of its largest round */
+	_Atomic uint32_t
+		ends; /* in this round: PL_TOLD, and a bit for each end of the object that it has */
+	uint32_t rec; /* its record */
+	uint32_t most; /* records of its largest round */
 	int64_t since;
 	uint64_t numbered; /* payloads made so far: numbers never come back */
 	_Atomic uint32_t nsignals;
 	struct pl_seen_signal signal[PL_SIGNALS_MAX];
 };
+
+enum { PL_TOLD = 1 << PL_FDS_MAX };
 
 struct pl_draw {
 	int64_t lo, hi;
@@ -244,7 +248,8 @@ struct pl_handle {
 	bool released;	     /* control has given up its own view */
 	bool primed;	     /* a call may have left something in it, or hold it */
 	int64_t left;	     /* what calls have put and not taken, or hold */
-	bool altered; /* an operation without a role was done to it: who knows what that changed */
+	bool altered; /* an operation without a role was done to it: who knows what that changed, */
+	bool strayed; /* or who has its ends now */
 	int owner;
 };
 

@@ -335,13 +335,14 @@ void pl_req_release(int64_t id, json_t *req)
 		return;
 	for (i = 0; i < PL_FDS_MAX; i++) {
 		int *fd = &c->handle[number].obj.fd[i];
+		int64_t begun = pl_now();
 
 		if ((end >= 0 && end != i) || *fd < 0)
 			continue;
-		pl_control_note(PL_OP_RELEASE, PL_CONTROL, pl_now(), pl_now(), number, (uint64_t)i);
 		if (!c->drv->ids)
 			(void)raw_close(*fd);
 		*fd = -1;
+		pl_control_note(PL_OP_RELEASE, PL_CONTROL, begun, pl_now(), number, (uint64_t)i);
 		c->handle[number].altered = true; /* the last to have it may now be one that dies */
 	}
 	if (end < 0) {

@@ -189,6 +189,7 @@ static int plan_ops(struct pl_part *p, json_t *group, char *why, size_t size)
 		add_op(p, i, 1);
 		c->shared->beyond |= meddles(i) || strange(&c->ops[i], &c->handle[p->handle].obj);
 		c->handle[p->handle].altered |= c->ops[i].role == PL_NONE;
+		c->handle[p->handle].strayed |= c->ops[i].role == PL_NONE;
 	}
 	return p->ndo ? 0 : ((void)snprintf(why, size, "plan: 'do' is empty"), -EINVAL);
 }

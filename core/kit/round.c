@@ -102,17 +102,6 @@ static int gather(void)
 	return 1;
 }
 
-/* Which ends control has, and keeps in this round: whoever dies, somebody is there. */
-static void note_ends(const struct pl_handle *h)
-{
-	int64_t now = pl_now();
-	unsigned i;
-
-	for (i = 0; i < PL_FDS_MAX && c->drv->ends[i] && !h->altered && !c->shared->half; i++)
-		if (h->obj.fd[i] >= 0)
-			pl_control_note(PL_OP_OPEN, PL_CONTROL, now, now, c->job->handle, i);
-}
-
 static void deal(void)
 {
 	struct pl_handle *h = &c->handle[c->job->handle];
@@ -145,7 +134,7 @@ static void deal(void)
 	pl_stage_begin(WORK);
 	if (s->model == PL_MODEL_COUNTER || s->model == PL_MODEL_SUM || s->model == PL_MODEL_VECTOR)
 		pl_rest_level(); /* what it starts from */
-	note_ends(h);
+	pl_ends_begin(h);
 	for (i = 0; i < c->nactors; i++)
 		if (pl_run_has(i))
 			pl_round_wake(i, STAGE_WORK);
@@ -234,10 +223,32 @@ static void check(void)
 	struct pl_hist_head *h = pl_hist(c->shared, PL_ACTORS_MAX);
 
 	h->flags |= PL_HIST_ENDED | (c->shared->drained ? PL_HIST_DRAINED : 0);
+	pl_ends_over(&c->handle[j->handle]);
 	j->overhead_ns += pl_now() - j->work_ended;
 	pl_stage_begin(CHECK);
 	j->nap = PL_NAP_NS;
 	start_checker(j->stage_begun);
+}
+
+/* Who can empty the object: alive, with the end that is taken from, and its owner if it has one. */
+static unsigned drainer(void)
+{
+	unsigned i;
+
+	for (i = 0; i < c->nactors; i++)
+		if (pl_run_has(i) && c->actor[i].alive && !c->actor[i].dying &&
+			!c->actor[i].stopped && pl_ends_can_take(i) &&
+			(!(c->shared->caps & PL_OWNED) || i == c->shared->owner))
+			break;
+	return i;
+}
+
+/* If control has nothing to take from either, nobody ever will. */
+static bool can_be_drained(void)
+{
+	const struct pl_handle *h = &c->handle[c->job->handle];
+
+	return has_drain() && (!c->drv->ends[0] || h->obj.fd[0] >= 0 || drainer() < c->nactors);
 }
 
 static void take_verdict(const struct pl_verdict *v)
@@ -271,7 +282,7 @@ void pl_round_checked(int status)
 		j->rounds--;
 	else
 		take_verdict(c->shared->checked ? &c->shared->verdict : &none);
-	j->dirty = !c->shared->drained && !c->shared->half && has_drain();
+	j->dirty = !c->shared->drained && !c->shared->half && can_be_drained();
 	if (c->stopping)
 		return;
 	pl_round_next();
@@ -282,13 +293,9 @@ void pl_round_checked(int status)
 static void drain(void)
 {
 	struct pl_shared *s = c->shared;
-	unsigned i;
+	unsigned i = drainer();
 	int64_t now = pl_now();
 
-	for (i = 0; i < c->nactors; i++)
-		if (pl_run_has(i) && c->actor[i].alive && !c->actor[i].dying &&
-			!c->actor[i].stopped && (!(s->caps & PL_OWNED) || i == s->owner))
-			break;
 	if (i == c->nactors && s->owner < c->nactors && !c->actor[s->owner].alive)
 		s->drained = s->caps & PL_OWNED; /* it took everything along */
 	if (i == c->nactors || !has_drain())

@@ -66,4 +66,9 @@ void pl_rest_level(void);	 /* notes what can be taken and put now */
 void pl_rest_kick(int64_t now);	 /* KICK */
 void pl_rest_give_up(void);
 
+/* ends.c: notes who has the ends of the object, before a round and after it. */
+void pl_ends_begin(const struct pl_handle *h);
+void pl_ends_over(const struct pl_handle *h);
+bool pl_ends_can_take(unsigned actor); /* as far as it has told */
+
 #endif

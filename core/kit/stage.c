@@ -40,6 +40,15 @@ static uint32_t expected(const struct pl_worker *w)
 	return most < PL_RECS_MAX ? most : PL_RECS_MAX;
 }
 
+static void tell_ends(const struct pl_worker *w)
+{
+	uint32_t ends = PL_TOLD;
+
+	for (int i = 0; i < PL_FDS_MAX; i++)
+		ends |= w->obj->fd[i] >= 0 ? 1U << i : 0;
+	atomic_store(&w->e->slot->ends, ends);
+}
+
 static void prepare(struct pl_worker *w, struct pl_env *e, enum pl_stage stage)
 {
 	struct pl_shared *s = e->shared;
@@ -56,6 +65,8 @@ static void prepare(struct pl_worker *w, struct pl_env *e, enum pl_stage stage)
 	w->rec = pl_recs(w->head);
 	w->n = (uint32_t)__atomic_load_n(&w->head->head, __ATOMIC_RELAXED);
 	index_args(w);
+	if (stage == STAGE_WORK)
+		tell_ends(w);
 	w->varies = pl_plan_varies(w->part, e->ops);
 	if (stage == STAGE_WORK) /* page faults belong before the start, not into an operation */
 		(void)madvise(w->head, PL_HIST_HEAD + (size_t)expected(w) * PL_REC,

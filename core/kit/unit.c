@@ -430,6 +430,8 @@ void pl_drain(struct pl_worker *w)
 			return;
 		if (op->how & PL_TIMED)
 			a->deadline = (struct timespec){ 0 };
+		else if (op->how & PL_BLOCKS && a->fd < 0)
+			return; /* it has nothing to take from, and cannot say that nothing is there */
 		else if (op->how & PL_BLOCKS &&
 			 (raw_poll(&p, 1, 0, NULL) == 0 || !(p.revents & POLLIN)))
 			break;

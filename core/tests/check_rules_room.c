@@ -120,3 +120,54 @@ RULE(ends)
 		(len ? red : green)(b, "BADEOF");
 	}
 }
+
+/* Actor 0 has `end` alone, and is dead from 25 on; actor 1 does this to the other one from 20 or from 30 on. */
+static struct round *bereft(int op, int end, int err, int64_t since)
+{
+	struct round *b = b_new(PL_MODEL_NONE, 2);
+	struct pl_rec *r;
+
+	b->head[2].flags |= PL_HIST_HELD;
+	b_control(b, PL_OP_OPEN, 0, 0, 0)->aux = (uint64_t)end;
+	b_control(b, PL_OP_OPEN, 1, 0, 0)->aux = (uint64_t)!end;
+	b_kill(b, 0, 10, 25);
+	r = b_add(b, 1, op, PL_OK, since, 40);
+	r->len = 64;
+	if (err)
+		b_fail(r, err);
+	return b;
+}
+
+RULE(NOEOF)
+{
+	for (int64_t since = 20; since <= 30; since += 10) {
+		struct round *b = bereft(B_TAKE, 1, EAGAIN, since);
+
+		b->head[2].flags &= ~(uint32_t)PL_HIST_HELD;
+		green(b, "not all who have it are known");
+		(since == 30 ? red : green)(bereft(B_TAKE, 1, EAGAIN, since), "NOEOF");
+		green(bereft(B_TAKE, 1, 0, since), "end of file");
+		b = bereft(B_TAKE, 1, EAGAIN, since);
+		b_control(b, PL_OP_OPEN, PL_CONTROL, 0, 0)->aux = 1;
+		b_control(b, PL_OP_RELEASE, PL_CONTROL, 10, 35)->aux = 1;
+		green(b, "control may still have it");
+	}
+	for (int64_t seen = 20; seen <= 30; seen += 10) {
+		struct round *b = bereft(B_TAKE, 1, 0, 15);
+
+		b_pend(&b->rec[1][0]);
+		b_control(b, PL_OP_ASLEEP, 1, seen, seen)->aux = 0;
+		b_kill(b, 1, 50, 60);
+		(seen == 30 ? red : green)(b, "NOEOF");
+	}
+}
+
+RULE(NOPIPE)
+{
+	static const int err[] = { 0, EAGAIN, EPIPE };
+
+	for (int64_t since = 20; since <= 30; since += 10)
+		for (int i = 0; i < 3; i++)
+			(since == 30 && i < 2 ? red : green)(
+				bereft(B_PUT, 0, err[i], since), "NOPIPE");
+}

@@ -121,6 +121,15 @@ static void label_control(struct text *t, const struct pl_log *l, const struct p
 	case PL_OP_REAP:
 		add(t, "actor %" PRIu64 " is dead", r->token);
 		break;
+	case PL_OP_OPEN:
+		if (r->token == PL_CONTROL)
+			add(t, "control has end %" PRIu64, r->aux);
+		else
+			add(t, "actor %" PRIu64 " has end %" PRIu64, r->token, r->aux);
+		break;
+	case PL_OP_RELEASE:
+		add(t, "control releases end %" PRIu64, r->aux);
+		break;
 	case PL_OP_ASLEEP:
 		add(t, "actor %" PRIu64 " sleeps", r->token);
 		break;

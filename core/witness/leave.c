@@ -86,7 +86,8 @@ static bool is_other_reading(const struct pl_leave *l, const struct pl_rec *r, u
 /* Sleepers are looked for by what they did and were about to do; crashes by what they were in. */
 static void classify_control(struct pl_leave *l)
 {
-	bool asleep = !strcmp(l->v->rule, "LOSTWAKE"), crash = !strcmp(l->v->rule, "CRASH");
+	static const char *const sleepers[] = { "LOSTWAKE", "NOEOF", "NOPIPE", NULL };
+	bool asleep = pl_leave_rule(l, sleepers), crash = !strcmp(l->v->rule, "CRASH");
 	uint32_t at = l->first[l->control - l->logs], ref;
 
 	for (uint64_t k = 0; k < l->control->n; k++) {
@@ -157,7 +158,7 @@ static int index_logs(struct pl_leave *l)
 
 int pl_leave_new(struct pl_leave *l, const struct pl_log *logs, int n, const struct pl_verdict *v)
 {
-	static const char *const ends[] = { "BADEOF", "BADPIPE", NULL };
+	static const char *const ends[] = { "BADEOF", "BADPIPE", "NOEOF", "NOPIPE", NULL };
 	uint32_t ref = 0;
 	int rc;
 
