@@ -124,19 +124,24 @@ def test_time_outs_are_never_early(d):
         d.do(actor, "settimeo", A, sending=0, ms=ms)
         not_early(d, actor, "recv", A, ms)
     if "stream" in d.about["caps"]:
-        fill(d, actor, 4096)
         d.do(actor, "settimeo", B, sending=1, ms=30)
-        not_early(d, actor, "send", B, 30, size=4096)
+        for _ in range(100):  # what has room in the receiver may leave some in the sender a little later
+            fill(d, actor, 4096)
+            if not_early(d, actor, "send", B, 30, size=4096):
+                return
+        raise Unknown("the buffers always took more")
 
 
 def not_early(d, actor, f, on, ms, **args):
+    """Did it have to wait at all?"""
     begun = time.monotonic_ns()
     r = d.call(actor, f, on, **args)
     took = time.monotonic_ns() - begun
     if r.ret >= 0 and f == "send":
-        raise Unknown("the buffer took more after all")
+        return False  # there was room after all
     fails(r, "EAGAIN", f"{f} with nothing to end it, after {ms} ms")
     assert took >= ms * 1_000_000, f"{f} with a time-out of {ms} ms gave EAGAIN after {took} ns"
+    return True
 
 
 @clause("TCP-07")

@@ -107,6 +107,12 @@ def test_unrelated_processes_exclude_each_other(d):
 
 @clause("MTX-26", caps=("lock", "robust"))
 def test_deaths_are_told_once(d):
-    """Actors are killed all through the rounds, holders among them: each death gives one EOWNERDEAD."""
+    """Actors are killed all through the rounds, holders among them: each death gives one EOWNERDEAD. One death is told
+    before that, of a mutex of its own, so that rounds do not hold where none ever is."""
     d.open()
-    kill_through_rounds(d, d.actors(5))
+    d.open("m")
+    owner, *others = d.actors(5)
+    d.do(owner, "lock", "m")
+    d.kill_actor(owner)
+    fails(d.call(others[0], "trylock", "m"), "EOWNERDEAD", "trylock after the owner's death")
+    kill_through_rounds(d, others)

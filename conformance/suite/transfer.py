@@ -7,7 +7,7 @@ import time
 from plumbline.calls import DriverError
 
 from .outcome import NotHere
-from .subject import OBJECT, SIZE, fails
+from .subject import OBJECT, SIZE, WATCHDOG_MS, fails
 
 
 def put(d, actor, size=SIZE):
@@ -57,10 +57,10 @@ def fill(d, actor, size=SIZE):
 
 
 def interrupted(d, actor, p):
-    """What a call returns that a signal interrupts in its sleep."""
+    """What a call returns that signals interrupt in its sleep: it must, and they come as long as it has time for that."""
     d.asleep((actor, p))
     try:
-        p.cancel(grace_ms=10_000)
+        p.cancel(grace_ms=WATCHDOG_MS)
     except DriverError as e:
         if e.kind != "usage":  # it has returned by itself: for the caller to judge
             raise
