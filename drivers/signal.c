@@ -5,6 +5,7 @@
  * the object blocks its four signals, and takes them with sigwaitinfo(2) or by signalfd(2).
  */
 #include "driver.h"
+#include "handler.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -211,6 +212,41 @@ static long op_ctrl_c(struct pl_obj *o, const struct pl_args *a, struct pl_resul
 	return 0;
 }
 
+static long op_handle_pending(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return handle_pending(own_signal(o, 0), r);
+}
+
+static long op_numbers(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return try_numbers(r);
+}
+
+static long op_wait_for_each(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return wait_for_each(own_signal(o, 0), (int)a->v[0], a->v[1], r);
+}
+
+static long op_storm(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return stand_storm(own_signal(o, 0), a->v[0], a->v[1], r);
+}
+
+static long op_threads(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return send_to_threads(own_signal(o, 0), r);
+}
+
+static long op_children(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return reap_all(a->v[0], r);
+}
+
+static long op_inherit(struct pl_obj *o, const struct pl_args *a, struct pl_result *r)
+{
+	return inherit(a->fd, own_signal(o, 1), r);
+}
+
 /* What is told apart by its value needs all of it. */
 static const char *signal_probe(int variant)
 {
@@ -261,6 +297,16 @@ static const struct pl_op ops[] = {
 		{ "signal", "read" } },
 	{ "fork", op_fork, PL_NONE, PL_NEUTRAL, .out = { "pending", "mask" } },
 	{ "pending", op_pending, PL_OBSERVE, 0, .out = { "set" } },
+	{ "handle_pending", op_handle_pending, PL_NONE, 0, .out = { "n", "order" } },
+	{ "numbers", op_numbers, PL_NONE, 0, .out = { "there", "usable" } },
+	{ "wait_for_each", op_wait_for_each, PL_NONE, PL_BLOCKS,
+		{ { "how", 0, 3 }, { "times", 0, 1 << 20 } }, { "handled" } },
+	{ "storm", op_storm, PL_NONE, PL_BLOCKS,
+		{ { "senders", 1, CHILDREN_MAX }, { "each", 1, 1 << 20 } }, { "handled", "same" } },
+	{ "threads", op_threads, PL_NONE, PL_BLOCKS, .out = { "once", "strangers" } },
+	{ "children", op_children, PL_NONE, PL_BLOCKS, { { "n", 1, CHILDREN_MAX } },
+		{ "reaped", "none" } },
+	{ "inherit", op_inherit, PL_NONE, 0, .out = { "parents", "own", "told" } },
 	{ 0 },
 };
 

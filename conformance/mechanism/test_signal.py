@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from suite.outcome import Unknown
+from suite.outcome import NotHere, Unknown
 from suite.subject import LIVE_S, OBJECT, fails, said
 from suite.transfer import interrupted, kill_through_rounds
 
@@ -185,3 +185,72 @@ def test_a_child_has_nothing_pending(d):
     assert child["pending"] == 0, "a forked child has its parent's pending signals"
     assert child["mask"] == 1, "a forked child does not block what its parent blocks"
     assert len(all_pending(d, receiver)) == 1, "the parent's pending signal is gone after a fork"
+
+
+# ---- what handlers, threads and children meet: each operation is a story that sends for itself ----
+
+def story(d, f, **args):
+    """What it found. Where no more may be pending there is no story."""
+    d.open(nonblock=1)
+    r = d.call(d.actors(1)[0], f, **args)
+    if r.errno in ("EAGAIN", "EMFILE", "ENFILE", "ENOMEM"):
+        raise NotHere(f"limit RLIMIT_SIGPENDING, RLIMIT_NPROC or RLIMIT_NOFILE: {f} gave {r.errno}")
+    assert r.errno is None, f"{f} gave {said(r)}"
+    return r.out
+
+
+@clause("RTS-07")
+def test_handlers_of_what_was_pending(d):
+    out = story(d, "handle_pending")
+    assert out["n"] == 8, f"of 8 pending signals {out['n']} were handled before sigprocmask returned"
+    assert f"{out['order']:08}" == "25064713", f"sends 0 to 7 of the numbers 1 3 0 3 2 0 1 2 were handled in the order {out['order']:08}"
+
+
+@clause("RTS-10")
+def test_real_time_numbers(d):
+    out = story(d, "numbers")
+    assert out["there"] >= 8, f"there are {out['there']} real-time numbers: POSIX wants 8"
+    assert out["usable"] == out["there"], f"of {out['there']} real-time numbers {out['usable']} can be sent and taken"
+
+
+@clause("SIG-11")
+@pytest.mark.parametrize("how", range(4), ids=["sigsuspend", "ppoll", "pselect", "epoll_pwait"])
+def test_a_wait_that_lets_a_signal_through(d, how):
+    """The signal comes at any moment from just before the call on: one that came between the mask's change and the wait
+    would leave it asleep."""
+    out = story(d, "wait_for_each", how=how, times=2000)
+    assert out["handled"] == 2000, f"{out['handled']} signals were handled, 2000 were sent"
+
+
+@clause("SIG-18", "SIG-22")
+def test_a_storm(d):
+    out = story(d, "storm", senders=4, each=2000)
+    assert 1 <= out["handled"] <= 8000, f"{out['handled']} signals were handled, 8000 were sent"
+    assert out["same"], "a handler changed what was being reckoned with, in floating point, when it came"
+
+
+@clause("SIG-07")
+def test_a_signal_to_a_process_goes_to_one_thread(d):
+    out = story(d, "threads")
+    assert out["once"] == 256, f"of 256 signals to a process of several threads {out['once']} were handled just once"
+    assert out["strangers"] == 0, f"{out['strangers']} were handled by a thread that blocks them"
+
+
+@clause("SIG-05")
+def test_children_that_end_at_once(d):
+    out = story(d, "children", n=32)
+    assert out["reaped"] == 32, f"{out['reaped']} of 32 children were reaped"
+    assert out["none"], "with SA_NOCLDWAIT wait found a child, or did not fail with ECHILD"
+
+
+@clause("SFD-04", "SFD-05")
+def test_a_signalfd_in_a_child(d):
+    """It reads what is pending for who reads; epoll looks at who put it there."""
+    d.open(nonblock=1)
+    sender, receiver = d.actors(2)
+    sent = d.do(sender, "sigqueue", to=receiver, signo=0)
+    out = d.do(receiver, "inherit").out
+    assert not out["parents"], "a child has read its parent's signal"
+    assert out["own"], "a child has not found its own signal"
+    d.note(f"epoll, with the descriptor put there by the parent, {'told' if out['told'] else 'did not tell'} the child of its own signal")
+    assert d.do(receiver, "read").token == sent.token, "the parent's signal is not there any more"
