@@ -110,6 +110,30 @@ static void make_cuts(struct count *t)
 	}
 }
 
+/* One that was cut off moved all that it wanted, or nothing: without the others it may find too little, or be needed. */
+static bool all_or_nothing(const struct pl_leave *l)
+{
+	for (int i = 0; i < l->n; i++)
+		for (uint64_t k = 0; &l->logs[i] != l->control && k < l->logs[i].n; k++)
+			if (l->logs[i].rec[k].state == PL_INVOKED && amount(&l->logs[i].rec[k]) > 1)
+				return true;
+	return false;
+}
+
+/* Whether another ends with it, at one stamp: what comes then may be before that one has its effect. */
+static bool ends_with_another(const struct pl_leave *l)
+{
+	for (int i = 0; l->anchor && i < l->n; i++)
+		for (uint64_t k = 0; k < l->logs[i].n; k++) {
+			const struct pl_rec *r = &l->logs[i].rec[k];
+
+			if (r->actor != l->anchor->actor && pl_is_op(r) &&
+				pl_over(r) == pl_over(l->anchor))
+				return true;
+		}
+	return false;
+}
+
 static bool starts_known(const struct pl_leave *l)
 {
 	const struct pl_rec *r = l->control->rec;
@@ -122,13 +146,15 @@ void pl_leave_counter(struct pl_leave *l)
 {
 	static const char *const takes[] = { "OVERTAKEN", "BADNOROOM", NULL };
 	static const char *const puts[] = { "BADEMPTY", "TOKENSLOST", "OVERFULL", NULL };
+	bool capped = l->head->capacity > 0, lumps = all_or_nothing(l);
 	struct count t = { .l = l,
 		.sum = l->head->model == PL_MODEL_SUM,
-		.capped = l->head->capacity > 0,
+		.capped = capped,
 		.by_one = true,
-		.puts_go = pl_leave_rule(l, puts),
-		.takes_go = pl_leave_rule(l, takes),
+		.puts_go = pl_leave_rule(l, puts) && !lumps,
+		.takes_go = pl_leave_rule(l, takes) && !(lumps && capped),
 		.first_maybe = INT64_MAX };
+	bool tied = ends_with_another(l);
 
 	t.d = malloc(((size_t)l->nrecs + 1) * sizeof *t.d);
 	t.all = malloc(((size_t)l->nrecs + 1) * sizeof *t.all);
@@ -144,7 +170,7 @@ void pl_leave_counter(struct pl_leave *l)
 				       : t.d && t.all
 					       ? unit_of(&t, r, pl_role_of(l->logs[i].head, r), ref)
 					       : PL_STAYS;
-			over |= r == l->anchor;
+			over |= r == l->anchor && !tied;
 		}
 	}
 	if (l->anchor && l->anchor->state != PL_INVOKED)
