@@ -198,6 +198,16 @@ class Subject(Driver):
                 raise AssertionError(f"{what} has not returned {timeout:g} s after it could: all are asleep")
         return done
 
+    def one_creates(self, racing: dict[int, Pending], what: str) -> int:
+        """Of those who each create the same, and only if it is new, one does, and the others find it: who."""
+        ended = {a: self.finish(p, what) for a, p in racing.items()}
+        within_limits(what, *ended.values())
+        won = [a for a, r in ended.items() if r.errno is None]
+        assert len(won) == 1, f"{len(won)} of {len(ended)} exclusive creations by {what} succeeded"
+        for a in ended.keys() - won:
+            fails(ended[a], "EEXIST", f"{what} by actor {a}")
+        return won[0]
+
     def kill_actor(self, actor: int, what: str = "kill") -> None:
         """Kills it (or makes it exit), and returns when it has been reaped."""
         seen = len(self.events)
