@@ -134,8 +134,11 @@ static void label_control(struct text *t, const struct pl_log *l, const struct p
 		add(t, "actor %" PRIu64 " sleeps", r->token);
 		break;
 	case PL_OP_LEVEL:
-		if (places)
-			return add_places(t, (uint64_t)r->ret);
+		if (places) {
+			add(t, "inside are");
+			add_places(t, (uint64_t)r->ret);
+			break;
+		}
 		add(t, "%" PRId64 " inside, room for %" PRIu64, r->ret, r->aux);
 		break;
 	case PL_OP_DRAIN:

@@ -11,8 +11,9 @@ enum { LAST = 8 }; /* looks before the one that nothing explains */
 
 struct window {
 	struct pl_leave *l;
-	int64_t from; /* what was given back before is no matter */
-	bool looks;   /* those that began since may stay */
+	int64_t from;		   /* what was given back before is no matter */
+	bool looks;		   /* those that began since may stay */
+	const struct pl_rec *read; /* what control read, if that is it */
 };
 
 static bool only_looks(const struct pl_rec *r, enum pl_role role)
@@ -57,8 +58,10 @@ static const struct pl_rec *reading(const struct pl_leave *l)
 static void open_window(struct window *w)
 {
 	struct pl_leave *l = w->l;
-	const struct pl_rec *r = l->anchor ? l->anchor : reading(l);
+	const struct pl_rec *r;
 
+	w->read = l->anchor ? NULL : reading(l);
+	r = l->anchor ? l->anchor : w->read;
 	w->from = INT64_MIN;
 	if (!strcmp(l->v->rule, "LOSTWAKE") || !r)
 		return;
@@ -85,13 +88,20 @@ static uint64_t given_back(const struct pl_log *log, uint64_t i)
 	return 0;
 }
 
+/* It slept while control read, until it was signalled: that proves nothing, but shows who may have a part. */
+static bool slept(const struct window *w, const struct pl_rec *r)
+{
+	return w->read && r->state == PL_FAIL && r->err == EINTR &&
+	       r->t_invoke <= w->read->t_invoke && r->t_return >= w->read->t_return;
+}
+
 static uint32_t unit_of(const struct window *w, const struct pl_rec *r, enum pl_role role)
 {
 	bool before = r->t_invoke < w->from;
 
 	if (role != PL_ACQUIRE && role != PL_RELEASE && role != PL_OBSERVE)
 		return PL_GOES;
-	if (r == w->l->anchor || w->from == INT64_MIN)
+	if (r == w->l->anchor || w->from == INT64_MIN || slept(w, r))
 		return PL_STAYS;
 	if (only_looks(r, role))
 		return w->looks && !before ? pl_leave_unit(w->l) : PL_GOES;
