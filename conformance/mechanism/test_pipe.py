@@ -122,6 +122,16 @@ def test_who_may_not_wait_finds_room_in_an_empty_pipe(d):
               {"ids": [reader], "do": ["read"], "size": PIPE_BUF}], ops=300, rounds=8)
 
 
+@clause("PIPE-05", "PIPE-23")
+@pytest.mark.parametrize("pages,writers", [(4, 1), (16, 2)])
+def test_who_may_not_wait_finds_room_while_pages_are_left(d, pages, writers):
+    """A write takes at most as many pages as its length begins: until those that can be taken are all, it has room."""
+    d.open(capacity=pages * PAGE, nonblock=1)
+    reader, *ws = d.actors(writers + 1)
+    d.rounds([{"ids": ws, "do": ["write"], "size": [SIZE, PIPE_BUF]},
+              {"ids": [reader], "do": ["read"], "size": [1, 2 * PIPE_BUF]}], ops=600, rounds=8)
+
+
 @clause("PIPE-06")
 def test_nonblocking_large_write_writes_what_fits(d):
     (reader,), (writer,) = ends(d, 1, 1)

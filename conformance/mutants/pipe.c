@@ -124,6 +124,18 @@ static ssize_t narrow_write(int fd, const void *buf, size_t n)
 	return -1;
 }
 
+/* No room in a pipe that is a quarter full at most. */
+static ssize_t shy_write(int fd, const void *buf, size_t n)
+{
+	int inside = 0;
+
+	if (n == 0 || !pl_is_pipe(fd) || ioctl(fd, FIONREAD, &inside) < 0 || inside == 0 ||
+		inside > fcntl(fd, F_GETPIPE_SZ) / 4 || !pl_fires((int64_t)n))
+		return pl_real.write(fd, buf, n);
+	errno = EAGAIN;
+	return -1;
+}
+
 /* Claims one byte more than went in. */
 static ssize_t drop_write(int fd, const void *buf, size_t n)
 {
@@ -182,6 +194,7 @@ static ssize_t double_read(int fd, void *buf, size_t n)
 const struct pl_mutant pl_pipe_mutants[] = {
 	{ "write-split", .lie.write = split_write },
 	{ "write-no-room", .lie.write = narrow_write },
+	{ "write-shy", { .every = 20 }, .lie.write = shy_write },
 	{ "write-split-tight", .lie.write = tight_write },
 	{ "write-epipe-false", { .every = 1000 }, .lie.write = false_epipe_write },
 	{ "write-eintr-forgets", .lie.write = forgetful_write },

@@ -213,6 +213,7 @@ static void read_event(struct pl_stream *s, const struct pl_event *e)
 		hole(s, e);
 	else if (e->role == PL_TAKE && e->kind == PL_EV_END)
 		read_end(s, e);
+	pl_stream_places_event(s, e);
 }
 
 /* ---- the round ---- */
@@ -303,6 +304,7 @@ static bool stream_new(struct pl_stream *s, struct pl_case *c, bool overlapping)
 	s->f = malloc(n * sizeof *s->f);
 	s->eof = malloc(n * sizeof *s->eof);
 	s->last_of = malloc(actors * sizeof *s->last_of);
+	s->places = calloc(actors, sizeof *s->places);
 	for (size_t i = 0; s->last_of && i < actors; i++)
 		s->last_of[i] = -2;
 	if (overlapping && actors <= PL_STREAM_READERS) {
@@ -310,7 +312,7 @@ static bool stream_new(struct pl_stream *s, struct pl_case *c, bool overlapping)
 		for (size_t i = 0; s->last_by && i < actors * PL_STREAM_READERS; i++)
 			s->last_by[i] = -1;
 	}
-	return pl_values_alloc(&s->q, c) == 0 && s->f && s->eof && s->last_of;
+	return pl_values_alloc(&s->q, c) == 0 && s->f && s->eof && s->last_of && s->places;
 }
 
 static void stream_free(struct pl_stream *s)
@@ -319,6 +321,7 @@ static void stream_free(struct pl_stream *s)
 	free(s->f);
 	free(s->eof);
 	free(s->last_of);
+	free(s->places);
 	free(s->last_by);
 }
 
@@ -367,7 +370,7 @@ static void judge(struct pl_stream *s)
 	use_last_bytes(s);
 	pl_empty_check(&s->q, "VWIT");
 	check_eof(s);
-	pl_stream_room_judge(&s->room, s->c);
+	pl_stream_room_judge(s);
 	s->q.empty = mine;
 }
 

@@ -22,6 +22,9 @@ struct pl_flow {
 	uint32_t head;	     /* bytes of its first write */
 	uint32_t next;	     /* bytes seen; with overlapping reads only their number */
 	uint32_t out;	     /* rank at which the read of its last byte began */
+	uint64_t gone;	     /* bytes certainly read, by reads that have ended */
+	int64_t places,
+		upto; /* that its bytes may have; and those of its writer up to it, all together */
 	uint32_t epoch : 31; /* holes before it was last seen; overlapping reads: reader + 1 */
 	uint32_t atomic : 1; /* one write of at most PIPE_BUF */
 };
@@ -32,6 +35,7 @@ enum { PL_STREAM_CLAIMS = 64 };
 struct pl_stream_claim {
 	uint32_t ref, who, before, since, until, after;
 	int64_t bytes;
+	bool empty; /* nothing at all was inside */
 };
 
 /* How much is inside, as far as the events have been read. */
@@ -41,13 +45,15 @@ struct pl_stream_room {
 	uint32_t was_empty; /* and the last one that found it certainly empty */
 	uint32_t less, less_by,
 		less_other; /* when it last had less inside, by whom, and by others */
+	int64_t places;	    /* that may be taken; of so many, */
+	int64_t of, grain;  /* of so many bytes each; 0: not known */
+	uint32_t had_place; /* when the last put began that certainly had what it needed */
 	struct pl_stream_claim full[PL_STREAM_CLAIMS], over;
 	int nfull, open; /* from `open` on it is not known what came after */
 };
 
 void pl_stream_room_new(struct pl_stream_room *m, const struct pl_case *c);
 void pl_stream_room_event(struct pl_stream_room *m, struct pl_case *c, const struct pl_event *e);
-void pl_stream_room_judge(const struct pl_stream_room *m, struct pl_case *c);
 
 struct pl_stream {
 	struct pl_values q;
@@ -57,7 +63,10 @@ struct pl_stream {
 	struct pl_empty *eof;
 	uint32_t neof;
 	int *last_of; /* by writer: index of the payload last seen of it; -1 none */
-	int *last_by; /* overlapping reads: the same, by reader and writer */
+	struct pl_stream_places {
+		int64_t taken, left; /* places, since the round began */
+	} * places;		     /* by writer */
+	int *last_by;		     /* overlapping reads: the same, by reader and writer */
 	bool overlapping, restart;
 	bool doubt; /* what was read may have been written before: the clock does not tell, and what follows
 		       rests on it */
@@ -81,6 +90,11 @@ struct pl_stream {
 	uint32_t ref, since, rank;
 	int who;
 };
+
+void pl_stream_room_judge(const struct pl_stream *s);
+
+/* stream_places.c: after each event of a write or a read. */
+void pl_stream_places_event(struct pl_stream *s, const struct pl_event *e);
 
 static inline bool pl_stream_interruptible(const struct pl_stream *s, const struct pl_flow *f)
 {

@@ -3,8 +3,8 @@
  * How many bytes a stream held, at most and at least, whoever they were of.
  *
  *   OVERCAP   more bytes were certainly inside than the object holds
- *   BADFULL   a write found no room although nothing at all can have been inside: a pipe's room is in slots, which
- *             bytes do not tell, and a socket's is not told at all; but an empty one has some
+ *   BADFULL   a write found no room although nothing at all can have been inside, or although the places that
+ *             can have been taken leave what it needs: a socket's room is not told, but an empty one has some
  *
  * A write that fails may have had room set aside for it meanwhile, so it counts as long as it lasts.
  */
@@ -51,7 +51,8 @@ static void put_end(struct pl_stream_room *m, struct pl_case *c, const struct pl
 		.since = e->since,
 		.until = e->rank,
 		.after = PL_NEVER,
-		.who = e->who };
+		.who = e->who,
+		.empty = m->was_empty == e->since };
 
 	if (r->state == PL_OK)
 		m->least += r->ret;
@@ -61,8 +62,8 @@ static void put_end(struct pl_stream_room *m, struct pl_case *c, const struct pl
 	}
 	if (r->state != PL_FAIL)
 		return;
-	if (pl_found_nothing(r) && r->len > 0 && m->begun == e->since && m->was_empty == e->since &&
-		m->nfull < PL_STREAM_CLAIMS)
+	if (pl_found_nothing(r) && r->len > 0 && m->begun == e->since &&
+		(claim.empty || m->had_place == e->since) && m->nfull < PL_STREAM_CLAIMS)
 		m->full[m->nfull++] = claim;
 	went(m, e, worth(r));
 }
@@ -91,14 +92,24 @@ static void full_found(struct pl_case *c, const struct pl_stream_claim *f)
 	int64_t slack = pl_gap(c, f->before, f->since), after = pl_gap(c, f->until, f->after);
 
 	if (pl_find(c, "BADFULL", after < slack ? after : slack,
-		    "actor %d's %s found no room although nothing can have been inside",
-		    pl_say_actor(c, f->ref), pl_say_op(c, f->ref)))
+		    "actor %d's %s found no room although %s", pl_say_actor(c, f->ref),
+		    pl_say_op(c, f->ref),
+		    f->empty ? "nothing can have been inside"
+			     : "what can have been inside leaves enough"))
 		pl_witness(c, f->ref);
 }
 
-void pl_stream_room_judge(const struct pl_stream_room *m, struct pl_case *c)
+/* Where bytes may have been taken for another payload's for a while, places may seem to be free too early. */
+static bool counts(const struct pl_stream *s, const struct pl_stream_claim *f)
 {
+	return f->empty || pl_stream_by_chance(s) == 0;
+}
+
+void pl_stream_room_judge(const struct pl_stream *s)
+{
+	const struct pl_stream_room *m = &s->room;
 	const struct pl_stream_claim *o = &m->over;
+	struct pl_case *c = s->c;
 
 	if (c->head->flags & PL_HIST_ALTERED)
 		return;
@@ -110,7 +121,8 @@ void pl_stream_room_judge(const struct pl_stream_room *m, struct pl_case *c)
 			(long long)m->limit))
 		pl_witness(c, o->ref);
 	for (int i = 0; i < m->nfull && !(c->head->caps & PL_LATE) && !pl_settled(c); i++)
-		full_found(c, &m->full[i]);
+		if (counts(s, &m->full[i]))
+			full_found(c, &m->full[i]);
 }
 
 void pl_stream_room_new(struct pl_stream_room *m, const struct pl_case *c)
@@ -118,7 +130,7 @@ void pl_stream_room_new(struct pl_stream_room *m, const struct pl_case *c)
 	uint64_t cap = c->head->capacity, grain = c->head->grain;
 
 	*m = (struct pl_stream_room){ .limit = INT64_MAX, .over = { .ref = PL_NEVER } };
-	m->begun = m->was_empty = m->less = m->less_by = m->less_other = PL_NEVER;
+	m->had_place = m->begun = m->was_empty = m->less = m->less_by = m->less_other = PL_NEVER;
 	if (cap > 0 && cap <= UINT32_MAX && grain > 0)
-		m->limit = (int64_t)(cap * grain);
+		m->limit = (int64_t)(cap * grain), m->of = (int64_t)cap, m->grain = (int64_t)grain;
 }

@@ -171,3 +171,28 @@ RULE(NOPIPE)
 			(since == 30 && i < 2 ? red : green)(
 				bereft(B_PUT, 0, err[i], since), "NOPIPE");
 }
+
+/* A stream of three places of 64 bytes: two writes of so many, of which the first may have been read when one more
+ * finds no room. */
+RULE(BADFULL_of_places)
+{
+	for (uint32_t len = 64; len <= 65; len++)
+		for (int64_t read = 30; read <= 60; read += 30)
+			for (uint32_t more = 64; more <= 192; more += 64) {
+				struct round *b = b_new(PL_MODEL_STREAM, 3);
+				bool left =
+					(read == 30 ? 1 : 2) * (len > 64 ? 2 : 1) + more / 64 <= 3;
+
+				for (int i = 0; i <= b->nactors; i++)
+					b->head[i].capacity = 3, b->head[i].grain = 64;
+				for (int i = 1; i <= 2; i++) {
+					struct pl_rec *r = b_put(b, 0, i, 10 * i - 10, 10 * i);
+
+					r->len = len, r->ret = len;
+				}
+				b_take(b, 1, 1, read, read + 10)->ret = len;
+				b_fail(b_put(b, 2, 3, 45, 55), EAGAIN)->len = more;
+				b_take(b, 1, 2, 80, 90)->ret = len;
+				(left ? red : green)(b, "BADFULL");
+			}
+}

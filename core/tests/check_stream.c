@@ -16,11 +16,12 @@
 
 enum { ROUNDS = 3000, PIPE = 1 << 15, BUF = 1 << 14 };
 
-enum fault { NONE, FLIP, DROP, DOUBLE, LOSE, TEAR, LIE, BLIND, END, FULL, FAULTS };
+enum fault { NONE, FLIP, DROP, DOUBLE, LOSE, TEAR, LIE, BLIND, END, FULL, ROOM, FAULTS };
 
 static const char *const fault_name[] = { "none", "a bit flipped", "a byte dropped",
 	"bytes doubled", "a payload lost", "a write torn", "a failed write had effect",
-	"EAGAIN with bytes inside", "end of file with bytes inside", "EAGAIN of an empty pipe" };
+	"EAGAIN with bytes inside", "end of file with bytes inside", "EAGAIN of an empty pipe",
+	"EAGAIN with room left" };
 
 struct pipe {
 	struct round *b;
@@ -38,8 +39,8 @@ struct pipe {
 		unsigned char buf[BUF];
 		int total, off; /* writers: the payload; readers: bytes got */
 		uint64_t token; /* readers: whether bytes were inside when it began */
-		int alone; /* writers: `begun`, if the pipe was empty then and nobody else at it */
-		bool full;
+		int alone;	/* writers: `begun`, if nobody else was at the pipe then */
+		bool full, empty;
 	} pen[B_ACTORS];
 };
 
@@ -67,10 +68,10 @@ static void push(struct pipe *p, const unsigned char *bytes, int n)
 	p->len += n;
 }
 
-/* For certain: no write is under way, and what was read has been told. */
-static bool empty(const struct pipe *p)
+/* No write is under way, and what was read has been told. */
+static bool quiet(const struct pipe *p)
 {
-	bool is = p->len == 0;
+	bool is = true;
 
 	for (int i = 0; i < p->b->nactors; i++)
 		is &= p->pen[i].phase == 0 || p->pen[i].phase == 3 ||
@@ -83,7 +84,8 @@ static void begin_write(struct pipe *p, int who)
 	struct pen *w = &p->pen[who];
 
 	w->full = false;
-	w->alone = empty(p) ? p->begun + 1 : 0;
+	w->alone = quiet(p) ? p->begun + 1 : 0;
+	w->empty = p->len == 0;
 	p->begun++;
 	w->total = p->big && maybe(p, 20) ? draw(p, 4097, 9000) : draw(p, 24, 160);
 	w->off = 0;
@@ -119,12 +121,20 @@ static void tear(struct pipe *p, struct pen *w)
 	push(p, w->buf + at, w->total - at);
 }
 
+/* With room left: of each writer a payload that was read in part may seem to have all its bytes inside still. */
+static bool falsely_full(struct pipe *p, const struct pen *w, int n)
+{
+	if (w->empty)
+		return spoil(p, FULL);
+	return p->len + 160 * p->writers + n <= p->cap && spoil(p, ROOM);
+}
+
 /* Perhaps less than would fit: room is not counted in bytes alone. */
 static bool finds_no_room(struct pipe *p, struct pen *w, int n)
 {
 	bool tight = p->len > 0 && p->len + n > p->cap;
 
-	if (w->off == 0 && (tight ? maybe(p, 30) : w->alone == p->begun && spoil(p, FULL))) {
+	if (w->off == 0 && (tight ? maybe(p, 30) : w->alone == p->begun && falsely_full(p, w, n))) {
 		w->full = true;
 		w->phase = 2;
 	}
@@ -388,8 +398,10 @@ Test(check_stream, each_fault_is_noticed)
 
 		faults((enum fault)f, 1, false, false, &in, &caught, &missed);
 		cr_expect_gt(in, ROUNDS / 40, "%s: put in only %d times", fault_name[f], in);
-		cr_expect_eq(caught, in, "%s: caught %d of %d, missed key 0x%llx", fault_name[f],
-			caught, in, (unsigned long long)missed);
+		/* where others may interrupt a write, bytes do not tell whose places are free */
+		cr_expect(caught * 4 >= in * (f == ROOM ? 3 : 4),
+			"%s: caught %d of %d, missed key 0x%llx", fault_name[f], caught, in,
+			(unsigned long long)missed);
 		faults((enum fault)f, 2, true, true, &in, &caught, &missed);
 		fprintf(stderr, "%s: with two readers, deaths and large writes caught %d of %d\n",
 			fault_name[f], caught, in);
