@@ -73,7 +73,13 @@ void pl_merge_free(struct pl_merge *m);
 int pl_load(struct pl_case *c, const struct pl_log *logs, int nlogs);
 const struct pl_rec *pl_rec_of(const struct pl_case *c, uint32_t ref, int *ret_who);
 int pl_actor_by_id(const struct pl_case *c, uint64_t id);
-enum pl_role pl_role_of(const struct pl_hist_head *head, const struct pl_rec *r);
+
+static inline enum pl_role pl_role_of(const struct pl_hist_head *head, const struct pl_rec *r)
+{
+	if (r->op >= head->nops || r->op >= PL_HIST_OPS || r->state > PL_FAIL)
+		return PL_NONE;
+	return head->op[r->op].role;
+}
 
 static inline uint32_t pl_ref(const struct pl_case *c, int who, const struct pl_rec *r)
 {

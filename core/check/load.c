@@ -7,13 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum pl_role pl_role_of(const struct pl_hist_head *head, const struct pl_rec *r)
-{
-	if (r->op >= head->nops || r->op >= PL_HIST_OPS || r->state > PL_FAIL)
-		return PL_NONE;
-	return head->op[r->op].role;
-}
-
 int pl_actor_by_id(const struct pl_case *c, uint64_t id)
 {
 	for (int i = 0; i < c->nactors; i++)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * All events of a round in time order: a tournament tree over the actors' logs, each of which is in
- * order already. One pass, nothing stored.
+ * order already. One pass, nothing stored. An actor's return and its next begin share a stamp, as a
+ * rule: no event lies between them, and the tree is asked once for both.
  *
  * Stamps of equal value mean "concurrent" between actors, but one actor's return and its next begin
  * usually share a stamp and are in order. Both can be had as long as an instant is not shared by
@@ -51,6 +52,8 @@ struct pl_merge {
 	int who;
 	int64_t instant;
 	struct cursor look;
+	struct cursor held; /* a begin that comes next, whoever else waits; */
+	int held_who;	    /* -1: there is none */
 	uint64_t ends;	    /* counted */
 	uint64_t latest[2]; /* the last end of all, and the last one of another actor than that; */
 	int of[2];	    /* whose they are */
@@ -61,6 +64,7 @@ enum {
 }; /* records fetched early: a processor follows fewer streams than there are actors */
 
 static const uint64_t KEY_DONE = UINT64_MAX;
+static const int64_t STAMP_MAX = INT64_MAX / 8;
 
 static void fail(struct pl_merge *m, struct cursor *u, const char *why)
 {
@@ -128,7 +132,7 @@ static inline void step(struct pl_merge *m, const struct pl_actor *a, struct cur
 		if (!begin_next(m, a, u))
 			return;
 	}
-	if (u->t >= INT64_MAX / 8) {
+	if (u->t >= STAMP_MAX) {
 		fail(m, u, "a stamp is out of range");
 		return;
 	}
@@ -186,7 +190,9 @@ struct pl_merge *pl_merge_new(struct pl_case *c, bool stats)
 		size *= 2;
 	if (!m)
 		return NULL;
-	*m = (struct pl_merge){ .c = c, .size = size, .stats = stats, .of = { -1, -1 } };
+	*m = (struct pl_merge){
+		.c = c, .size = size, .stats = stats, .of = { -1, -1 }, .held_who = -1
+	};
 	m->s = calloc((size_t)c->nactors + 1, sizeof *m->s);
 	m->key = malloc(size * sizeof *m->key);
 	m->loser = calloc(size, sizeof *m->loser);
@@ -340,38 +346,77 @@ static void end_shared(struct pl_merge *m)
 	m->win = build(m, 1);
 }
 
+static bool next_held(struct pl_merge *m, struct pl_event *ret)
+{
+	int who = m->held_who;
+
+	m->held_who = -1;
+	emit(m, who, &m->held, ret);
+	m->s[who].since = ret->rank;
+	return true;
+}
+
+/* Past an operation's end, to the end of the next one, whose begin is left in *ret_begin. False: that begin has not
+ * the same stamp, or is not to be had so simply. */
+static inline bool pass_begin(const struct pl_actor *a, struct cursor *u, struct cursor *ret_begin)
+{
+	const struct pl_rec *r = u->next;
+
+	if (u->kind != PL_EV_END || r >= u->end || r->t_invoke != u->t ||
+		(r->state != PL_OK && r->state != PL_FAIL) || r->t_return < u->t ||
+		r->t_return >= STAMP_MAX)
+		return false;
+	__builtin_prefetch(r + 1 + AHEAD);
+	u->rec = r;
+	u->role = (uint8_t)pl_role_of(a->head, r);
+	ret_begin->rec = r, ret_begin->t = u->t;
+	ret_begin->kind = PL_EV_BEGIN, ret_begin->role = u->role;
+	u->class = r->t_return == u->t ? 3 : 1;
+	u->t = r->t_return;
+	u->next = r + 1;
+	return true;
+}
+
+/* Of the stream that wins. False: the instant is shared, and nothing is given. */
+static inline bool next_alone(struct pl_merge *m, struct pl_event *ret)
+{
+	uint32_t who = m->win;
+	const struct pl_actor *a = &m->c->actor[who];
+	struct stream *s = &m->s[who];
+	struct cursor next = s->at;
+	uint64_t key = m->key[who];
+	bool twice = pass_begin(a, &next, &m->held);
+
+	if (!twice)
+		step(m, a, &next);
+	m->key[who] = key_of(&next);
+	replay(m, who);
+	if ((key & 3) == 1 && m->key[m->win] == key)
+		return false;
+	m->held_who = twice ? (int)who : -1;
+	emit(m, (int)who, &s->at, ret);
+	if (s->at.kind == PL_EV_BEGIN)
+		s->since = ret->rank;
+	s->at = next;
+	return true;
+}
+
 bool pl_merge_next(struct pl_merge *m, struct pl_event *ret)
 {
+	if (m->held_who >= 0)
+		return next_held(m, ret);
 	if (m->pass > 0) {
 		if (next_shared(m, ret))
 			return true;
 		end_shared(m);
 	}
-	for (;;) {
-		uint32_t who = m->win;
-		struct stream *s;
-		struct cursor now;
-		uint64_t key;
-
-		if (m->c->nactors == 0 || m->key[who] == KEY_DONE)
-			break;
-		s = &m->s[who];
-		now = s->at;
-		key = m->key[who];
-		step(m, &m->c->actor[who], &s->at);
-		m->key[who] = key_of(&s->at);
-		replay(m, who);
-		if ((key & 3) == 1 && m->key[m->win] == key) {
-			s->at = now;
-			m->instant = now.t;
-			start_shared(m);
-			return pl_merge_next(m, ret);
-		}
-		emit(m, (int)who, &now, ret);
-		if (now.kind == PL_EV_BEGIN)
-			s->since = ret->rank;
-		return true;
+	if (m->c->nactors == 0 || m->key[m->win] == KEY_DONE) {
+		m->c->nranks = m->rank;
+		return false;
 	}
-	m->c->nranks = m->rank;
-	return false;
+	if (next_alone(m, ret))
+		return true;
+	m->instant = m->s[m->win].at.t;
+	start_shared(m);
+	return pl_merge_next(m, ret);
 }
