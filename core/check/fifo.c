@@ -8,7 +8,8 @@
  *
  *   VFRESH VREPET VFAILED VCORRUPT   values.c
  *   VORD VLOST                       order.c
- *   VWIT OVERCAP BADFULL             room.c
+ *   VWIT                             room.c
+ *   OVERCAP BADFULL                  capacity.c
  */
 #include "values.h"
 

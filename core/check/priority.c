@@ -12,7 +12,8 @@
  *             the receive
  *   VTAG VFRESH VREPET VFAILED VCORRUPT   values.c
  *   VORD VLOST                            order.c
- *   VWIT OVERCAP BADFULL                  room.c
+ *   VWIT                                  room.c
+ *   OVERCAP BADFULL                       capacity.c
  */
 #include "values.h"
 #include "segments.h"

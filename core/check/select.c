@@ -12,7 +12,7 @@
  *   VWIT     a take found nothing although some of what it selected was certainly inside all the time
  *   VTAG VFRESH VREPET VFAILED VCORRUPT   values.c
  *   VLOST                                 order.c
- *   OVERCAP BADFULL                       room.c
+ *   OVERCAP BADFULL                       capacity.c
  */
 #include "segments.h"
 #include "values.h"

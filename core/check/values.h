@@ -112,14 +112,16 @@ void pl_sort_by_ret(const struct pl_value *v, uint32_t *index, uint32_t n, uint3
  * these cannot explain. Needs by_ret in order. */
 void pl_empty_check(struct pl_values *q, const char *rule);
 
-/* Capacity: more inside than fits, "full" with room. With `empty_has_room` an object whose capacity is not known has
- * some when it is empty. */
-void pl_capacity_check(struct pl_values *q, bool empty_has_room);
-
 /* Slack of the claim that [inv, ret] is covered by values certainly inside for which `in` holds (NULL: for any). Gives up
  * to `max` of their indices. */
 typedef bool pl_value_in(const struct pl_value *v, const void *arg);
 int64_t pl_cover_slack(struct pl_values *q, uint32_t inv, uint32_t ret, pl_value_in *in,
 	const void *arg, uint32_t *chain, int max, int *ret_n);
+
+/* capacity.c */
+
+/* Capacity: more inside than fits, "full" with room. With `empty_has_room` an object whose capacity is not known has
+ * some when it is empty. */
+void pl_capacity_check(struct pl_values *q, bool empty_has_room);
 
 #endif
