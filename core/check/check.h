@@ -2,7 +2,7 @@
  *
  * Judging a round: pure functions from histories to a verdict.
  *
- * Nothing here does I/O, reads a clock or keeps state. Memory is linear in the history (30 to 50
+ * Nothing here does I/O, reads a clock or keeps state. Memory is linear in the history (25 to 50
  * bytes an operation beside it as a rule, 84 if all are sends, 240 of a vector, 20 more once a finding needs its
  * slack; for the second opinion on a finding, what jit.h says) and comes from malloc; when it is
  * refused the verdict is unknown. Input is not trusted: any bytes at all in the records give a

@@ -41,7 +41,11 @@ static void put_begin(struct pl_mail *m, const struct pl_event *e)
 		q->nanon += r->state != PL_FAIL;
 		return;
 	}
-	slot = pl_values_slot(q, r->token);
+	slot = pl_tokens_place(&q->tokens, r->token);
+	if (!slot) {
+		m->c->nomem = true;
+		return;
+	}
 	if (*slot != 0 && !q->v[*slot - 1].failed) {
 		m->c->broken = "two sends carry the same payload";
 		return;
@@ -174,7 +178,7 @@ static void take_end(struct pl_mail *m, const struct pl_event *e)
 		take_unnamed(m, e);
 		return;
 	}
-	at = *pl_values_slot(&m->q, r->token);
+	at = pl_tokens_at(&m->q.tokens, r->token);
 	if (at == 0) {
 		take_unsent(m, e);
 		return;

@@ -121,6 +121,9 @@ void pl_check_ends(struct pl_case *c)
 	const int64_t gone[2] = { pl_gone_since(c, PL_PUT), pl_gone_since(c, PL_TAKE) };
 	int64_t takers = held_until(c, 0), putters = held_until(c, 1);
 
+	if (takers == INT64_MIN && putters == INT64_MIN && gone[0] == INT64_MAX &&
+		gone[1] == INT64_MAX)
+		return;
 	if (putters != INT64_MIN && puts_nothing(c))
 		putters = INT64_MIN;
 	for (int i = 0; i < c->nactors; i++)

@@ -54,9 +54,11 @@ void pl_order_check(struct pl_values *q, const uint32_t *by_inv, uint32_t n, con
 	uint32_t nret, bool all)
 {
 	const struct pl_value *last = NULL;
-	uint32_t j = 0, latest = 0;
+	uint32_t j = 0, latest = 0, hits = 0;
 
-	for (uint32_t i = 0, hits = 0; i < n && hits < HITS && !pl_settled(q->c); i++) {
+	if (pl_settled(q->c))
+		return;
+	for (uint32_t i = 0; i < n; i++) {
 		const struct pl_value *b = &q->v[by_inv ? by_inv[i] : i];
 
 		if (by_inv && i + AHEAD < n)
@@ -71,7 +73,8 @@ void pl_order_check(struct pl_values *q, const uint32_t *by_inv, uint32_t n, con
 		}
 		if (last && latest > b->d_ret) {
 			pl_order_found(q, last, b);
-			hits++;
+			if (++hits == HITS || pl_settled(q->c))
+				return;
 		}
 	}
 }
@@ -152,18 +155,24 @@ static void match_unknown_takes(struct pl_values *q)
 		}
 }
 
+/* There is one. */
+static const struct pl_value *first_not_taken(const struct pl_values *q)
+{
+	uint32_t i = 0;
+
+	while (pl_value_taken(&q->v[q->by_ret[i]]))
+		i++;
+	return &q->v[q->by_ret[i]];
+}
+
 void pl_lost_check(struct pl_values *q)
 {
 	struct pl_case *c = q->c;
-	const struct pl_value *lost = NULL;
-	uint32_t n = 0;
+	uint32_t n = c->drained ? q->nput - q->ntaken : 0;
 
-	for (uint32_t i = 0; c->drained && i < q->nput; i++)
-		if (!pl_value_taken(&q->v[q->by_ret[i]])) {
-			lost = lost ? lost : &q->v[q->by_ret[i]];
-			n++;
-		}
 	if (n > q->nmaybe + q->nearly) {
+		const struct pl_value *lost = first_not_taken(q);
+
 		if (pl_find(c, "VLOST", -1,
 			    "%s: actor %d's %s succeeded, the object was drained to empty, and "
 			    "nobody "

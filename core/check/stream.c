@@ -54,11 +54,16 @@ static void write_begin(struct pl_stream *s, const struct pl_event *e)
 	}
 	s->all_put += r->state == PL_OK ? (uint64_t)r->ret : 0;
 	s->all_maybe += r->state == PL_INVOKED ? r->len : 0;
+	q->unsure |= r->state == PL_INVOKED;
 	if (r->token == 0 || (r->aux == 0 && r->len < PL_MARK)) {
 		s->anon |= r->state != PL_FAIL;
 		return;
 	}
-	slot = pl_values_slot(q, r->token);
+	slot = pl_tokens_place(&q->tokens, r->token);
+	if (!slot) {
+		s->c->nomem = true;
+		return;
+	}
 	if (*slot != 0) {
 		write_more(s, r, &s->f[*slot - 1]);
 		return;
@@ -100,7 +105,7 @@ static void write_end(struct pl_stream *s, const struct pl_event *e)
 		return;
 	if (e->kind == PL_EV_END)
 		s->put_end = e->rank;
-	at = e->rec->token ? *pl_values_slot(&s->q, e->rec->token) : 0;
+	at = e->rec->token ? pl_tokens_at(&s->q.tokens, e->rec->token) : 0;
 	if (at)
 		pl_values_settle(&s->q, &s->q.v[at - 1], e->rank);
 }

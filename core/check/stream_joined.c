@@ -111,7 +111,7 @@ static bool resolve_known(struct pl_stream *s, bool last)
 		if (s->nrun >= PL_MARK &&
 			pl_payload_piece(s->run, s->nrun, 0, s->c->head->seed, &p) &&
 			p.kind == PL_EXTENT) {
-			uint32_t at = *pl_values_slot(&s->q, p.token);
+			uint32_t at = pl_tokens_at(&s->q.tokens, p.token);
 
 			if (at == 0 ||
 				p.offset + p.len > (uint64_t)s->f[at - 1].acc + s->f[at - 1].maybe)
@@ -190,7 +190,7 @@ static void add_bytes(struct pl_stream *s, const struct pl_more *m)
 
 static void add_extent(struct pl_stream *s, const struct pl_more *m)
 {
-	uint32_t at = *pl_values_slot(&s->q, m->token);
+	uint32_t at = pl_tokens_at(&s->q.tokens, m->token);
 	int64_t n = pl_stream_own_bytes(s, m, at ? &s->f[at - 1] : NULL);
 
 	if (n < 0)

@@ -12,7 +12,7 @@
  * read that were not told apart since the payload `s->cur`. */
 static void lone_extent(struct pl_stream *s, const struct pl_more *m, uint32_t before)
 {
-	uint32_t at = *pl_values_slot(&s->q, m->token);
+	uint32_t at = pl_tokens_at(&s->q.tokens, m->token);
 	int64_t n = pl_stream_own_bytes(s, m, at ? &s->f[at - 1] : NULL), lent;
 	int t = (int)at - 1, *last;
 	struct pl_flow *f, *g;

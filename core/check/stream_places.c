@@ -21,7 +21,7 @@ static int64_t needed(const struct pl_stream_room *m, const struct pl_rec *r)
 
 static struct pl_flow *flow_of(const struct pl_stream *s, uint64_t token)
 {
-	uint32_t at = token ? *pl_values_slot(&s->q, token) : 0;
+	uint32_t at = token ? pl_tokens_at(&s->q.tokens, token) : 0;
 
 	return at ? &s->f[at - 1] : NULL;
 }

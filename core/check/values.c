@@ -9,40 +9,27 @@
  *   VTAG      a payload was received with another priority than it was sent with
  *   VCORRUPT  what was received is no payload, or has not the length that was sent
  */
-#include "slots.h"
 #include "values.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-uint32_t *pl_values_slot(const struct pl_values *q, uint64_t token)
-{
-	uint32_t i = pl_slot_first(token, q->mask);
-
-	while (q->slot[i] != 0 && q->v[q->slot[i] - 1].token != token)
-		i = pl_slot_next(i, q->mask);
-	return &q->slot[i];
-}
-
 int pl_values_alloc(struct pl_values *q, struct pl_case *c)
 {
-	size_t n = (size_t)c->nrecs + 1, size = 64;
+	size_t n = (size_t)c->nrecs + 1;
 
 	*q = (struct pl_values){ .c = c, .order = "VORD" };
 	q->selects = c->head->model == PL_MODEL_SELECT;
 	q->tags = q->selects || c->head->model == PL_MODEL_PRIORITY;
 	q->lowest = c->head->caps & PL_LOWEST;
-	while (size < n + n / 4)
-		size *= 2;
-	q->mask = (uint32_t)size - 1;
-	q->slot = calloc(size, sizeof *q->slot);
 	q->v = malloc(n * sizeof *q->v);
 	q->by_ret = malloc(n * sizeof *q->by_ret);
 	q->empty = malloc(n * sizeof *q->empty);
 	q->full = malloc(n * sizeof *q->full);
 	q->maybe = malloc(n * sizeof *q->maybe);
 	q->last = calloc((size_t)c->nactors + 1, sizeof *q->last);
-	if (q->last && q->slot && q->v && q->by_ret && q->empty && q->full && q->maybe)
+	if (pl_tokens_new(&q->tokens) && q->last && q->v && q->by_ret && q->empty && q->full &&
+		q->maybe)
 		return 0;
 	q->c->nomem = true;
 	return -1;
@@ -51,7 +38,7 @@ int pl_values_alloc(struct pl_values *q, struct pl_case *c)
 void pl_values_free(struct pl_values *q)
 {
 	free(q->last);
-	free(q->slot);
+	pl_tokens_free(&q->tokens);
 	free(q->v);
 	free(q->by_ret);
 	free(q->empty);
@@ -75,7 +62,11 @@ static void put_begin(struct pl_values *q, const struct pl_event *e)
 		q->nanon += r->state != PL_FAIL;
 		return;
 	}
-	slot = pl_values_slot(q, r->token);
+	slot = pl_tokens_place(&q->tokens, r->token);
+	if (!slot) {
+		q->c->nomem = true;
+		return;
+	}
 	if (*slot != 0 && !q->v[*slot - 1].failed) {
 		q->c->broken = "two sends carry the same payload";
 		return;
@@ -95,6 +86,7 @@ static void put_begin(struct pl_values *q, const struct pl_event *e)
 	v->len = r->len;
 	v->failed = r->state == PL_FAIL;
 	v->pending = r->state == PL_INVOKED;
+	q->unsure |= v->pending;
 	q->maxlen = r->len > q->maxlen ? r->len : q->maxlen;
 	q->last[e->who] = q->n;
 	*slot = ++q->n;
@@ -117,7 +109,7 @@ static void put_end(struct pl_values *q, const struct pl_event *e)
 			(struct pl_empty){ e->since, e->rank, pl_ref(q->c, e->who, e->rec) };
 	at = q->last[e->who];
 	if (at >= q->n || q->v[at].put != pl_ref(q->c, e->who, e->rec)) { /* at a shared instant */
-		at = *pl_values_slot(q, e->rec->token) - 1;
+		at = pl_tokens_at(&q->tokens, e->rec->token) - 1;
 		if (at == PL_NEVER || q->v[at].put != pl_ref(q->c, e->who, e->rec))
 			return;
 	}
@@ -228,7 +220,7 @@ static void take_end(struct pl_values *q, const struct pl_event *e)
 		take_unnamed(q, e);
 		return;
 	}
-	at = *pl_values_slot(q, r->token);
+	at = pl_tokens_at(&q->tokens, r->token);
 	/* At a shared instant an actor's own later send may seem to have begun already. */
 	if (at == 0 ||
 		(q->v[at - 1].put > ref &&
@@ -253,21 +245,23 @@ static void take_end(struct pl_values *q, const struct pl_event *e)
 		pl_witness(q->c, ref);
 	}
 	v->take = ref;
+	q->ntaken++;
 	pl_values_settle(q, v, e->rank);
 }
 
+/* What kind of event comes next is mostly known to a processor, whose it is is not. */
 static void read_event(struct pl_values *q, const struct pl_event *e)
 {
-	if (e->role == PL_PUT) {
-		if (e->kind == PL_EV_BEGIN)
+	if (e->kind == PL_EV_BEGIN) {
+		if (e->role == PL_PUT)
 			put_begin(q, e);
-		else if (e->kind == PL_EV_END || e->kind == PL_EV_REAPED)
-			put_end(q, e);
-	} else if (e->role == PL_TAKE) {
-		if (e->kind == PL_EV_END)
-			take_end(q, e);
-		else if (e->kind == PL_EV_BEGIN && e->rec->state == PL_INVOKED)
+		else if (e->role == PL_TAKE && e->rec->state == PL_INVOKED)
 			maybe_taken(q, e->rank);
+	} else if (e->role == PL_PUT) {
+		if (e->kind != PL_EV_KILLED)
+			put_end(q, e);
+	} else if (e->role == PL_TAKE && e->kind == PL_EV_END) {
+		take_end(q, e);
 	}
 }
 
@@ -275,6 +269,8 @@ void pl_values_finish(struct pl_values *q)
 {
 	uint32_t n = 0;
 
+	if (!q->unsure)
+		return;
 	for (uint32_t i = 0; i < q->nput; i++)
 		if (pl_value_live(&q->v[q->by_ret[i]]))
 			q->by_ret[n++] = q->by_ret[i];

@@ -10,6 +10,7 @@
 #define PLUMBLINE_CHECK_VALUES_H
 
 #include "internal.h"
+#include "tokens.h"
 
 struct pl_value {
 	uint64_t token;
@@ -29,23 +30,24 @@ struct pl_values {
 	struct pl_value *v; /* in order of e_inv */
 	uint32_t n;
 	uint32_t *by_ret; /* indices in order of e_ret; only values that were certainly put */
-	uint32_t nput;
+	uint32_t nput, ntaken;
 	struct pl_empty *empty; /* results that say "nothing inside", in order of their end */
 	uint32_t nempty;
 	struct pl_empty *full; /* results that say "no room" */
 	uint32_t nfull;
 	uint32_t *maybe; /* ranks at which takes with unknown result began; ascending */
 	uint32_t nmaybe;
-	uint32_t nearly;   /* values received before they were sent: not lost, but worse */
-	uint32_t maxlen;   /* longest put */
-	uint32_t nanon;	   /* payloads too short to be told apart: they may be anywhere */
-	bool tags;	   /* takes say which priority they got */
-	bool lowest;	   /* the lowest tag goes first */
-	bool selects;	   /* a take may pass over what it does not want */
-	bool known;	   /* what was not seen taken may be anywhere: it proves nothing */
-	const char *order; /* name of the order rule: VORD, or ORDER */
-	uint32_t *slot, mask;
-	uint32_t *last; /* by actor: the value it put last */
+	uint32_t nearly;	 /* values received before they were sent: not lost, but worse */
+	uint32_t maxlen;	 /* longest put */
+	uint32_t nanon;		 /* payloads too short to be told apart: they may be anywhere */
+	bool tags;		 /* takes say which priority they got */
+	bool lowest;		 /* the lowest tag goes first */
+	bool selects;		 /* a take may pass over what it does not want */
+	bool unsure;		 /* some put never returned */
+	bool known;		 /* what was not seen taken may be anywhere: it proves nothing */
+	const char *order;	 /* name of the order rule: VORD, or ORDER */
+	struct pl_tokens tokens; /* index + 1 */
+	uint32_t *last;		 /* by actor: the value it put last */
 	struct pl_case *c;
 };
 
@@ -54,10 +56,9 @@ struct pl_values {
 int pl_values_read(struct pl_values *q, struct pl_case *c);
 void pl_values_free(struct pl_values *q);
 
-/* What pl_values_read is made of, for streams: tables for a round, the slot of a token (index + 1,
- * or 0), and noting that a put is certain from this rank on. */
+/* What pl_values_read is made of, for streams: tables for a round, and noting that a put is certain
+ * from this rank on. */
 int pl_values_alloc(struct pl_values *q, struct pl_case *c);
-uint32_t *pl_values_slot(const struct pl_values *q, uint64_t token);
 void pl_values_settle(struct pl_values *q, struct pl_value *v, uint32_t rank);
 void pl_values_finish(struct pl_values *q);
 

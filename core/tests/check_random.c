@@ -11,6 +11,7 @@
 #include "check_world.h"
 
 #include "check/segments.h"
+#include "check/tokens.h"
 #include <criterion/criterion.h>
 #include <stdio.h>
 
@@ -203,4 +204,28 @@ Test(check_random, segments)
 			(unsigned long long)d.key);
 	}
 	pl_segments_free(&s);
+}
+
+/* Tokens in a row, of several actors, and some that have no neighbour: each keeps the number it was given first. */
+Test(check_random, tokens)
+{
+	enum { ACTORS = 7, EACH = 3000 };
+	struct dice d = { .key = seed_of_today() };
+	uint32_t given[ACTORS][EACH] = { 0 }, n = 0;
+	struct pl_tokens t;
+
+	cr_assert(pl_tokens_new(&t));
+	for (int i = 0; i < 4 * ACTORS * EACH; i++) {
+		int who = roll(&d, 0, ACTORS - 1), number = roll(&d, 0, EACH - 1);
+		uint64_t token = (uint64_t)who << 48 | (uint64_t)number * (who == 6 ? 1 << 20 : 1);
+		uint32_t *place;
+
+		cr_assert_eq(pl_tokens_at(&t, token), given[who][number], "key 0x%llx",
+			(unsigned long long)d.key);
+		place = pl_tokens_place(&t, token);
+		cr_assert_eq(*place, given[who][number]);
+		if (!*place)
+			given[who][number] = *place = ++n;
+	}
+	pl_tokens_free(&t);
 }
