@@ -121,6 +121,7 @@ struct pl_shared {
 	uint32_t model, caps, checked, sched, saved;
 	uint32_t beyond; /* the plan has operations, or arguments, that no model is about */
 	uint32_t half;	 /* what is put here is taken elsewhere, or the other way round */
+	uint32_t lease;	 /* of the histories' memory: a new one when it was given back */
 	struct pl_verdict verdict;
 	struct pl_story story; /* of a violated round whose history is kept */
 	struct pl_slot slot[PL_ACTORS_MAX];
@@ -189,6 +190,7 @@ struct pl_env {
 		  1]; /* a thread's: shared with the other threads of its process */
 	void *buf;
 	size_t buf_len;
+	uint32_t touched, lease; /* records whose memory is there, since when */
 };
 
 void pl_actor_main(struct pl_env *e); /* returns when its channel closes, or it is told to exit */

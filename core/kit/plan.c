@@ -333,17 +333,18 @@ static uint64_t amount_put(unsigned actor, enum pl_arg_kind unit)
 {
 	const struct pl_part *p = &c->shared->part[actor];
 	uint64_t key = pl_unit_key(c->shared, actor), sum = 0, u;
+	bool varies = pl_plan_varies(p, c->ops);
 	int64_t v[PL_ARGS_MAX + 1];
 	int at;
 
-	for (u = 0; u < p->units; u++) {
+	for (u = 0; u < (varies ? p->units : 1); u++) {
 		unsigned d = 0;
 
 		pl_unit_draw(p, c->ops, key, u, &d, v);
 		(void)pl_arg_of(&c->ops[p->op[d]], unit, &at);
 		sum += at >= 0 ? (uint64_t)v[at] : unit == PL_TAG;
 	}
-	return sum;
+	return varies ? sum : sum * p->units;
 }
 
 /* Quotas of this round: a taker's share of what will be put. */

@@ -81,6 +81,7 @@ void pl_run_finish(void)
 			pl_round_wake(i, STAGE_OVER);
 		}
 	pl_shared_forget(c->sharedfd);
+	c->shared->lease++;
 	pl_reply(j->id, summary(j));
 	c->job = NULL;
 	free(j);

@@ -49,6 +49,19 @@ static void tell_ends(const struct pl_worker *w)
 	atomic_store(&w->e->slot->ends, ends);
 }
 
+/* Page faults belong before the start, not into an operation. What was touched stays until control gives it back. */
+static void touch(const struct pl_worker *w)
+{
+	struct pl_env *e = w->e;
+	uint32_t records = expected(w);
+
+	if (e->touched >= records && e->lease == e->shared->lease)
+		return;
+	(void)madvise(w->head, PL_HIST_HEAD + (size_t)records * PL_REC,
+		23 /* MADV_POPULATE_WRITE, since Linux 5.14 */);
+	e->touched = records, e->lease = e->shared->lease;
+}
+
 static void prepare(struct pl_worker *w, struct pl_env *e, enum pl_stage stage)
 {
 	struct pl_shared *s = e->shared;
@@ -65,12 +78,11 @@ static void prepare(struct pl_worker *w, struct pl_env *e, enum pl_stage stage)
 	w->rec = pl_recs(w->head);
 	w->n = (uint32_t)__atomic_load_n(&w->head->head, __ATOMIC_RELAXED);
 	index_args(w);
-	if (stage == STAGE_WORK)
-		tell_ends(w);
 	w->varies = pl_plan_varies(w->part, e->ops);
-	if (stage == STAGE_WORK) /* page faults belong before the start, not into an operation */
-		(void)madvise(w->head, PL_HIST_HEAD + (size_t)expected(w) * PL_REC,
-			23 /* MADV_POPULATE_WRITE, since Linux 5.14 */);
+	if (stage == STAGE_WORK) {
+		tell_ends(w);
+		touch(w);
+	}
 }
 
 /* Asleep while it is far, awake when it is near: all begin within microseconds. */

@@ -305,6 +305,15 @@ def test_reads_larger_than_a_log(driver):
     assert r["bytes"] > 2_000_000, "the reader read; it was not the drain"
 
 
+@pytest.mark.parametrize("size", [64, [60, 70]], ids=["alike", "drawn"])
+def test_takers_go_on_until_all_is_taken(driver, size):
+    """More than a pipe holds, so that a writer whose reader leaves early cannot finish."""
+    d = driver("pipe", 2)
+    actors = [{"ids": [0], "do": ["write"], "size": size}, {"ids": [1], "do": ["read"], "size": 4096}]
+    r = held(d, d.run(rounds=2, ops=3000, plan={"actors": actors}), 2)
+    assert r["bytes"] >= 2 * 3000 * 60 and r["fail"] == r["pending"] == 0
+
+
 def test_whoever_only_fails_does_not_hold_up_the_round(driver):
     """A sender with a time-out, to a full queue: it would try again until its log is full."""
     d = driver("mq", 2)
