@@ -106,14 +106,15 @@ def compare(build: Path, drivers: Path, way: Way, turns: int) -> tuple[Cost, Cos
     )
 
 
-def rival(way: Way, seconds: int = 2) -> float | None:
-    """Bogo operations a second of stress-ng with two workers that verify, where it is installed."""
+def rival(way: Way, seconds: int = 2) -> Cost | None:
+    """Of stress-ng's bogo operations, with two workers that verify, where it is installed."""
     if not way.rival or not shutil.which("stress-ng"):
         return None
     argv = ["stress-ng", f"--{way.rival}", "2", "--verify", "--timeout", f"{seconds}s", "--metrics-brief"]
     out = subprocess.run(argv, capture_output=True, text=True)
     for line in (out.stdout + out.stderr).splitlines():
         words = line.split("]", 1)[-1].split()
-        if words[:1] == [way.rival] and len(words) >= 6:
-            return float(words[5])
+        if words[:1] == [way.rival] and len(words) >= 7:  # seconds: real, user, system; ops/s: real, processor
+            rate, busy = float(words[5]), float(words[6])
+            return Cost(rate, 1e9 / busy) if busy else None
     return None

@@ -80,11 +80,13 @@ def recording(build: Path, drivers: Path, turns: int) -> tuple[list[str], list[s
         rival = oneway.rival(way)
         rows.append([way.name, *(f"{c.rate / 1e3:,.0f}" for c in (raw, judged)), f"{in_time:.2f}"])
         rows[-1] += [*(f"{c.cpu_ns:,.0f}" for c in (raw, judged)), f"{in_cpu:.2f}", f"{way.reach or '–'}"]
-        rows[-1].append("–" if rival is None else f"{rival / 1e3:,.0f}")
+        rows[-1] += [f"{rival.rate / 1e3:,.0f}", f"{rival.cpu_ns:,.0f}"] if rival else ["–", "–"]
         if in_cpu < way.reach:
             missed.append(f"{way.name}: raw / judged {in_cpu:.2f} in processor time, reach {way.reach:g}")
+        if rival and rival.cpu_ns < judged.cpu_ns:
+            missed.append(f"{way.name}: {judged.cpu_ns:.0f} ns, stress-ng {rival.cpu_ns:.0f} ns of processor time")
     heads = ["mechanism", "raw, k op/s", "judged, k op/s", "ratio", "raw, CPU ns/op", "judged, CPU ns/op", "ratio", "reach"]
-    return markdown([*heads, "stress-ng, k bogo op/s"], rows), missed
+    return markdown([*heads, "stress-ng, k bogo op/s", "CPU ns/op"], rows), missed
 
 
 def markdown(heads: list[str], rows: list[list[str]]) -> list[str]:
