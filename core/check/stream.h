@@ -84,8 +84,9 @@ struct pl_stream {
 	int cur;    /* payload seen last; -1: none, or not known */
 	int newest; /* of the payloads begun in the stream, the one with the latest e_inv */
 	unsigned char run[PL_STREAM_RUN]; /* bytes not told apart yet */
-	uint32_t nrun;
-	uint32_t put_end; /* rank of the last successful write's end */
+	uint32_t nrun, old; /* how many; and of those, how many came by earlier reads, */
+	uint32_t run_since; /* the first of which began at this rank */
+	uint32_t put_end;   /* rank of the last successful write's end */
 	/* the read at hand */
 	uint32_t ref, since, rank;
 	int who;

@@ -82,8 +82,26 @@ static uint32_t match(const struct pl_stream *s, int t, uint32_t from, uint32_t 
 	return m;
 }
 
+/* When the read began that got the n-th byte of the run, at the earliest. */
+static uint32_t since_of(const struct pl_stream *s, uint32_t n)
+{
+	return n > s->old ? s->since : s->run_since;
+}
+
+/* The same of bytes that were not told apart as they came: by an earlier read, perhaps. */
+static void append_run(struct pl_stream *s, int t, uint32_t o, uint32_t len)
+{
+	uint32_t since = s->since, last = since_of(s, len);
+
+	s->since = since_of(s, 1);
+	append(s, t, o, len);
+	s->since = since;
+	s->f[t].out = last;
+}
+
 static void drop(struct pl_stream *s, uint32_t n)
 {
+	s->old = s->old > n ? s->old - n : 0;
 	s->nrun -= n;
 	memmove(s->run, s->run + n, s->nrun);
 }
@@ -103,7 +121,7 @@ static bool resolve_known(struct pl_stream *s, bool last)
 			n = need < s->nrun ? need : s->nrun;
 			m = match(s, s->cur, f->next, n);
 			f->next += m;
-			f->out = s->since;
+			f->out = m > 0 ? since_of(s, m) : f->out;
 			drop(s, m);
 			if (m == n)
 				continue;
@@ -117,7 +135,7 @@ static bool resolve_known(struct pl_stream *s, bool last)
 				p.offset + p.len > (uint64_t)s->f[at - 1].acc + s->f[at - 1].maybe)
 				pl_stream_unwritten(s, p.token, p.offset + p.len);
 			else
-				append(s, (int)at - 1, (uint32_t)p.offset, (uint32_t)p.len);
+				append_run(s, (int)at - 1, (uint32_t)p.offset, (uint32_t)p.len);
 			drop(s, (uint32_t)p.len);
 			continue;
 		}
@@ -126,7 +144,7 @@ static bool resolve_known(struct pl_stream *s, bool last)
 		if (need > m && !pl_stream_interruptible(s, f) && f->epoch == s->epoch) {
 			pl_stream_corrupt(s, s->nrun, s->cur, f->next);
 			pl_stream_loosen(s, s->nrun);
-			s->nrun = 0;
+			s->nrun = s->old = 0;
 		}
 		return false;
 	}
@@ -145,10 +163,8 @@ static void resolve_rest(struct pl_stream *s, int t, uint32_t o)
 		bool own = s->cur == t || (f->next == 0 && f->atomic && !s->after_hole);
 
 		if (match(s, t, f->next, n) == n) {
-			uint32_t from = f->next;
-
-			s->nrun = 0;
-			append(s, t, from, n);
+			append_run(s, t, f->next, n);
+			s->nrun = s->old = 0;
 			return;
 		}
 		if (own)
@@ -157,7 +173,7 @@ static void resolve_rest(struct pl_stream *s, int t, uint32_t o)
 		pl_stream_corrupt(s, n, -1, 0);
 	}
 	pl_stream_loosen(s, n);
-	s->nrun = 0;
+	s->nrun = s->old = 0;
 }
 
 /* More bytes than the record could hold. */
@@ -207,6 +223,9 @@ void pl_stream_joined_read(struct pl_stream *s, const struct pl_more *m, const s
 			add_extent(s, m);
 		else
 			add_bytes(s, m);
+	if (s->old == 0)
+		s->run_since = s->since;
+	s->old = s->nrun;
 }
 
 void pl_stream_joined_end(struct pl_stream *s)

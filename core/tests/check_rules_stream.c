@@ -335,3 +335,27 @@ RULE(OVERCAP_of_a_stream)
 		(pages == 1 ? red : green)(b, "OVERCAP");
 	}
 }
+
+/* A write took no more than the first 22 bytes, too few to name their payload. They are known when the rest is read,
+ * but were gone when the pipe was found empty in between; or they were not, if only then they are read. */
+RULE(bytes_that_are_named_late_were_read_when_they_were)
+{
+	for (int at_once = 0; at_once < 2; at_once++) {
+		struct round *b = b_new(PL_MODEL_STREAM, 2);
+
+		write_at(b, 0, 1, 0, 10);
+		b->rec[0][0].ret = 22;
+		if (!at_once) {
+			read_at(b, 1, 20, 30, 22);
+			piece(b, 1, 1, 0, 22);
+		}
+		b_fail(b_take(b, 1, 0, 40, 50), EAGAIN)->token = 0;
+		write_at(b, 0, 1, 60, 70);
+		b->rec[0][1].aux = 22, b->rec[0][1].len = b->rec[0][1].ret = 78;
+		read_at(b, 1, 80, 90, at_once ? 100 : 78);
+		if (!at_once)
+			piece(b, 1, 1, 22, 24);
+		piece(b, 1, 1, at_once ? 0 : 24, 100);
+		(at_once ? red : green)(b, "VWIT");
+	}
+}
