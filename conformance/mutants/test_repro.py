@@ -25,6 +25,7 @@ LINES_MAX = 150
 CHOSEN = {
     "eventfd": "EVF-01/counter EVF-02/counter",
     "fifo": "FIFO-04 FIFO-17",
+    "inet": "TCP-17/tcp4 TCP-20/tcp6 UDP-11/udp6",
     "lock": "LCK-11/record LCK-14",
     "mq": "PMQ-03 PMQ-05 PMQ-09 PMQ-13 PMQ-16 PMQ-28",
     "mutex": "MTX-03/errorcheck MTX-09/robust MTX-12/robust MTX-34/robust",

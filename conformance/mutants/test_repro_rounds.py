@@ -14,7 +14,8 @@ RED_FOR_S = 20.0
 TURNS = "3000"  # that have to be right without the mutant
 
 # of transfer, of counters, of exclusion
-BECOME = """mq-swap mq-lose mq-double msg-double msg-first write-split write-drop fifo-split send-lose recv-double
+BECOME = """mq-swap mq-lose mq-double msg-double msg-first write-split write-drop fifo-split send-lose recv-double tcp-drop
+            recvfrom-liar
             sem-post-mute sem-post-double eventfd-write-lost eventfd-write-double semop-lost
             lock-greedy unlock-mute trylock-busy file-lock-greedy""".split()
 

@@ -109,8 +109,12 @@ def _parser() -> argparse.ArgumentParser:
 def _repro_options(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "what",
+        nargs="?",
         metavar="[RUN/]CLAUSE[/VARIANT]",
         help="as in PMQ-16/mq or latest/PMQ-16; or RUN/INSTANCE, a driver of a stress that violated; or a mechanism",
+    )
+    p.add_argument(
+        "--list", action="store_true", help="which clauses have a program, and why others have none (minutes)"
     )
     p.add_argument("--c", action="store_true", help="in C, which is what there is")
     p.add_argument("-o", metavar="FILE", help="write it there (default: stdout); of a mechanism, a folder")

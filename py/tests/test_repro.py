@@ -7,6 +7,7 @@ from plumbline.client import Driver
 from plumbline.outcomes import Trouble
 from plumbline.repro.calls import NoCall, filled, flags
 from plumbline.repro.command import instance_of, parsed
+from plumbline.repro.coverage import Coverage
 from plumbline.repro.judge import ASTRAY, ON, VIOLATED, Judge
 from plumbline.repro.lines import Entry, looped, numbers_of, story
 from plumbline.repro.mine import Miner, first
@@ -205,3 +206,23 @@ def test_what_to_tell_is_parsed():
 def test_a_driver_with_another_wire_starts_no_process(miner):
     with pytest.raises(DriverError, match="plumb-toy"):
         Driver("toy", drivers="none")
+
+
+def test_what_has_a_program_and_why_others_have_none():
+    found = Coverage()
+    found.add(
+        [
+            {"clause": "B-02", "variant": "x", "why": "it is judged by rounds"},
+            {"clause": "B-02", "variant": "x", "file": "1.c"},
+            {"clause": "A-01", "variant": "y", "why": "played again, the test does not do what it did: of it alone"},
+            {"clause": "A-01", "variant": "x", "why": "played again, the test does not do what it did: of another"},
+            {"clause": "B-01", "variant": "x", "file": "2.c"},
+            {"clause": "B-03", "variant": "x", "why": "it is judged by rounds"},
+        ]
+    )
+    assert found.lines() == [
+        "a program (2): B-01/x B-02/x",
+        "played again, the test does not do what it did (2): A-01/{x,y}",
+        "it is judged by rounds (1): B-03/x",
+    ]
+    assert found.clauses() == ({"B-01", "B-02"}, {"A-01", "B-01", "B-02", "B-03"})

@@ -16,7 +16,7 @@ from ..outcomes import EXIT_BROKEN, EXIT_HELD, EXIT_NOTHING, Trouble, column, pl
 from ..places import Places
 from ..runfolder import RunFolder
 from ..tether import tied
-from . import instance
+from . import coverage, instance
 
 TRANSCRIPTS = "transcripts"
 
@@ -24,6 +24,12 @@ TRANSCRIPTS = "transcripts"
 def command(out: Any, places: Places, a: Any) -> int:
     """Writes the program, or a folder of them; says why there is none."""
     known = Catalogue.load(places.conformance / "clauses")
+    if a.list:
+        return coverage.show(out, places, known, a.what or "", lambda *one: _swept(places, *one))
+    if not a.what:
+        raise Trouble(
+            "say what to make a program of: a clause, a mechanism, or RUN/INSTANCE; --list tells what has one"
+        )
     if at := instance_of(a.what, known):
         return _put(out, instance.program(places, RunFolder.find(at[0], a.out), at[1], known), a.o)
     run, clause, variant, mechanism = parsed(a.what, known, places.driver_names())
@@ -86,6 +92,15 @@ def _tests(
         raise Trouble(f"no test left a story to tell; pytest ended with {done.returncode}\n  {tail}", EXIT_NOTHING)
     found = [json.loads(line) | {"folder": folder} for line in results.read_text().splitlines()]
     return [r for r in found if not variant or r["variant"] == variant]
+
+
+def _swept(places: Places, mechanism: str, variant: str) -> list[dict[str, Any]]:
+    """What becomes of each test of a mechanism; nothing when it is not here."""
+    with tempfile.TemporaryDirectory(prefix="plumbline-repro.") as work:
+        try:
+            return _tests(places, Path(work), "", variant, mechanism, "")
+        except Trouble:
+            return []
 
 
 def _environment(places: Places, folder: Path, mechanism: str, variant: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable
 
+from ..outcomes import Trouble
 from .playback import Astray, Beyond, Clock, Player, Timeless
 from .script import Script
 
@@ -51,6 +52,8 @@ class Judge:
                 return ended(ASTRAY, str(e), e)
             except (KeyboardInterrupt, SystemExit):
                 raise
+            except Trouble:  # there is no place to start one from
+                return ended(OTHER, "it starts a driver of its own")
             except BaseException as e:  # noqa: BLE001 - a changed answer may make a test fail in any way
                 why = self.violated(e)
                 return ended(VIOLATED if why else OTHER, why or f"{type(e).__name__}: {e}")

@@ -258,8 +258,18 @@ class Miner:
                     continue
                 for s, other in self._same(t, name, b.lo):
                     if not self.rejected(self._moved([(s, other), (t, name)], b.lo)):
+                        self._free(s, other, b.lo)
                         b.lo, b.hi, b.like = None, None, (s.id, other)
                         break
+
+    @staticmethod
+    def _free(s: Step, name: str, value: int) -> None:
+        """It may be another number, if that of the later call is, too."""
+        b = s.wants.ret if name == "ret" else s.wants.out.get(name)
+        if b and b.lo == b.hi == value:
+            b.lo = b.hi = None
+            if name != "ret":
+                s.wants.out.pop(name)
 
     def _same(self, t: Step, name: str, value: int) -> Iterator[tuple[Step, str]]:
         for s in self.calls():

@@ -289,7 +289,9 @@ class Story:
                 else o
             )
         more = dict(self.table.get("variant", {}).get(self.about.variant, {}))
-        more |= {"o": o, "buf": "buf", "name": self._name(handle) if handle in self.opened else "name"}
+        more |= {"o": o, "buf": "buf"}
+        if "path" in self.table:
+            more["name"] = self._name(handle) if handle in self.opened else "name"
         more |= {"all": self.objects[handle], "key": self._key(handle) if handle in self.opened else "key"}
         if "timeout_ns" in values:
             ns = values["timeout_ns"]

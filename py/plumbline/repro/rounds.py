@@ -69,7 +69,7 @@ class RoundProgram:
         self.include |= {*self.table.get("include", ()), *self.table["open"].get("include", ())}
         self._declare([self._fill(self.table["declare"]), self.table["open"].get("declare", "")])
         body, main = self._story(), self._main()
-        judge = "stuck" if self.rule == "LOSTWAKE" else f"explained {self._judge()}"
+        judge = "stuck" if self.rule == "LOSTWAKE" else self._judge()
         more = " ".join(["all VARIABLES HELPERS leave", judge, self._keep(), *self.declare])
         parts, headers = parts_of(f"{body}\n{main} {more}", PARTS)
         filled = [p for p in map(self._filled_in, parts) if p.strip()]
@@ -83,7 +83,13 @@ class RoundProgram:
         raise NoScript(f"no program of less than {LINES_MAX} lines tells of it: it would have {text.count(chr(10))}")
 
     def _judge(self) -> str:
-        return "queue" if self.model in QUEUES[:3] else self.model
+        """Parts. Where bytes may mix there is one writer, what may be lost has no order: nothing is searched then."""
+        if self._in_sequence() or self.model == "datagram":
+            return "sequence" if self._in_sequence() else "datagram"
+        return "explained queue" if self.model in QUEUES[:3] else f"explained {self.model}"
+
+    def _in_sequence(self) -> bool:
+        return self.model == "stream" and bool(self.words.get("piecemeal")) and self.rule != "LOSTWAKE"
 
     def _declare(self, what: list[str]) -> None:
         self.declare += [d for d in what if d and d not in self.declare]
@@ -98,12 +104,13 @@ class RoundProgram:
             "CLEAN": [self._fill(self.table["clean"])] if "clean" in self.table else [],
             "REFUSED": self._refused(),
             "CHOOSE": [re.sub(r"TAG\((\w)\)", r"all->step[in->at[\1]].tag", x) for x in self._choice()],
+            "MORE": ["long n; /* bytes that came */", "char came[1 << 16];"] if self._in_sequence() else [],
             "KEEP": [f"{keep} \\"] if (keep := self._keep()) else [],
         }
         for word, new in lines.items():
             part = re.sub(rf"^(\t*){word}( \\)?\n", lambda m: "".join(f"{m[1]}{x}\n" for x in new), part, flags=re.M)
-        tagged = f" && s->tag == {self.words.get('tag', 'all->step[i].tag')}" if self.tag else ""
-        fields = _FIELDS.get(self.model, "")
+        tagged = f" && s->tag == {self._fill(self.words.get('tag', 'all->step[i].tag'))}" if self.tag else ""
+        fields = "" if self._in_sequence() else _FIELDS.get(self.model, "")
         return part.replace(" TAGGED", tagged).replace(", FIELDS", f", {fields}" if fields else "")
 
     def _rooms(self) -> list[str]:
@@ -124,6 +131,8 @@ class RoundProgram:
             select = "s->select = s->tag, " if self.model == "select" else ""
             tag = f", s->tag = (long){self.tag}" if self.tag else ""
             return f"if ((k) == TAKE) {select}s->got = taken({self.took}, s->ret){tag};"
+        if self._in_sequence():
+            return "if ((k) == TAKE && s->ret > 0) memcpy(all->came + all->n, buf, (size_t)s->ret), all->n += s->ret;"
         if self.model == "stream":
             return "if ((k) == TAKE) runs(s);"
         return f"if ((k) != PUT) s->tag = (long){self.tag};" if self.tag else ""
@@ -195,7 +204,8 @@ class RoundProgram:
 
     def _turn(self) -> list[str]:
         late = "stuck()" if self.rule == "LOSTWAKE" else '(leave(77, "too slow here"), 0)'
-        lines = ["\tall->turn = turn, NEWS;"]
+        again = "all->n = 0, " if self._in_sequence() else ""
+        lines = [f"\t{again}all->turn = turn, NEWS;"]
         lines += ["\tfor (count = 0; count < STEPS; count++)"]
         lines += [f"\t\tUNTIL(all->step[count].done == turn || (n_ > 1000 + 500 * PATIENCE_S && {late}));"]
         if self.model != "lock":
@@ -204,8 +214,10 @@ class RoundProgram:
             lines += ["\tdo /* what is left inside */", *(f"\t\t{x}" for x in drain)]
             lines += [f"\twhile (all->step[count++].ret {least} && count < MOST);"]
         if self.rule != "LOSTWAKE":
-            lines += ["\tif (!explained((struct inside){ 0 }, (1u << count) - 1))"]
-            lines += ['\t\tleave(1, "no order of the calls explains what they gave");']
+            searched = "explained" in self._judge()
+            judge = "explained((struct inside){ 0 }, (1u << count) - 1)" if searched else "right()"
+            said = "no order of the calls explains what they gave" if searched else "what came is not what was sent"
+            lines += [f"\tif (!{judge})", f'\t\tleave(1, "{said}");']
         return lines
 
     def _story(self) -> str:
@@ -264,6 +276,7 @@ class RoundProgram:
         if not poll:
             return call
         self.include.add("poll.h")
+        poll = poll.replace("ALL", str(sum(a.n for a in self.acts if a.kind == "PUT")))
         ready = self._fill("poll(&(struct pollfd){ $o, POLLIN, 0 }, 1, " + poll + ")", kind="TAKE")
         return f"{ready} > 0 ? {call} : (errno = EAGAIN, -1)"
 
@@ -271,7 +284,7 @@ class RoundProgram:
         o, ends, values = self.table.get("object", "o"), self.table.get("ends"), dict(values or {})
         more = dict(self.table.get("variant", {}).get(self.variant, {}))
         more |= {"all": o, "o": f"{o}[{(len(ends) - 1) * (kind == 'PUT')}]" if ends and kind else o}
-        more |= {"buf": "buf", "name": "name", "key": "key"}
+        more |= {"buf": "buf", "key": "key"} | ({"name": "name"} if "path" in self.table else {})
         if ns := values.pop("timeout_ns", 0):
             more |= {
                 "deadline": "&(struct timespec){ time(NULL) + PATIENCE_S, 0 }",
