@@ -20,6 +20,7 @@ SHIM = BUILD / "conformance/mutants/libplumb-mutants.so"
 EXPECTED = tomllib.loads((HERE.parent / "expect" / "linux.toml").read_text())["expect"]
 MUTANTS = tomllib.loads((HERE / "mutants.toml").read_text())["mutant"]
 LINES_MAX = 150
+EVENTFD_LEAST = 8  # clauses of eventfd that have a program
 
 # clauses whose programs are tried here, by mechanism; with a variant, of that one alone
 CHOSEN = {
@@ -32,6 +33,7 @@ CHOSEN = {
     "pipe": "PIPE-09/stream PIPE-12/stream",
     "sem": "PSEM-02/unnamed PSEM-08/unnamed PSEM-26/named",
     "shm": "PSHM-13/posix MAP-02/posix",
+    "signal": "RTS-03/rt SIG-16/standard",
     "sysvmsg": "SVM-03/lowest SVM-05/fifo SVM-09/fifo",
     "sysvsem": "SVSEM-01/plain SVSEM-13/plain",
     "sysvshm": "SVSHM-06/plain",
@@ -139,6 +141,15 @@ def test_a_run_keeps_what_its_violated_tests_saw(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert run_code(tmp_path / "it.c") == 1
     assert "after mq_close of the other descriptor another" in " ".join((tmp_path / "it.c").read_text().split())
+
+
+def test_the_list_says_what_has_a_program(tmp_path):
+    """All of one mechanism; what has none says why."""
+    done = plumbline("repro", "--list", "eventfd", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, *_, last = done.stdout.splitlines()
+    assert first.startswith("a program (") and "it is judged by rounds (" in done.stdout
+    assert int(last.split()[0]) >= EVENTFD_LEAST, done.stdout
 
 
 def test_a_clause_without_a_program_says_why(tmp_path):

@@ -290,6 +290,11 @@ class Story:
             )
         more = dict(self.table.get("variant", {}).get(self.about.variant, {}))
         more |= {"o": o, "buf": "buf"}
+        whom = values.get("to")
+        if whom is not None:  # never a number: 0 is a whole group, and what an actor was may be anybody now
+            values = {k: v for k, v in values.items() if k != "to"}
+            who = self.actors.get(whom)
+            more |= {"to": f"(all->pid[{who}] ?: 1 << 22)"} if who else {}
         if "path" in self.table:
             more["name"] = self._name(handle) if handle in self.opened else "name"
         more |= {"all": self.objects[handle], "key": self._key(handle) if handle in self.opened else "key"}
