@@ -25,7 +25,7 @@ def command(out: Any, places: Places, a: Any) -> int:
     """Writes the program, or a folder of them; says why there is none."""
     known = Catalogue.load(places.conformance / "clauses")
     if a.list:
-        return coverage.show(out, places, known, a.what or "", lambda *one: _swept(places, *one))
+        return coverage.show(out, places, known, a.what or "", lambda *one: _swept(places, *one, a.keyword))
     if not a.what:
         raise Trouble(
             "say what to make a program of: a clause, a mechanism, or RUN/INSTANCE; --list tells what has one"
@@ -94,11 +94,11 @@ def _tests(
     return [r for r in found if not variant or r["variant"] == variant]
 
 
-def _swept(places: Places, mechanism: str, variant: str) -> list[dict[str, Any]]:
+def _swept(places: Places, mechanism: str, variant: str, keyword: str) -> list[dict[str, Any]]:
     """What becomes of each test of a mechanism; nothing when it is not here."""
     with tempfile.TemporaryDirectory(prefix="plumbline-repro.") as work:
         try:
-            return _tests(places, Path(work), "", variant, mechanism, "")
+            return _tests(places, Path(work), "", variant, mechanism, keyword)
         except Trouble:
             return []
 
