@@ -72,6 +72,20 @@ static int64_t put_by(const struct pl_op *op, int64_t units)
 	}
 }
 
+/* What was taken may be of a put that has not been answered yet. */
+static bool others_under_way(const struct pl_call *call, const struct pl_handle *h)
+{
+	unsigned i;
+
+	for (i = 0; i < c->nactors; i++) {
+		const struct pl_call *other = &c->actor[i].call;
+
+		if (other != call && other->live && object_of(other->handle) == h)
+			return true;
+	}
+	return false;
+}
+
 void pl_primed_by(const struct pl_call *call, const struct pl_rsp *r)
 {
 	struct pl_handle *h = object_of(call->handle);
@@ -84,7 +98,7 @@ void pl_primed_by(const struct pl_call *call, const struct pl_rsp *r)
 		h->primed |= strange(call);
 		h->left += put_by(call->op, model_of(h) == PL_MODEL_STREAM ? r->ret : 1);
 	}
-	h->primed |= h->left < 0;
+	h->primed |= h->left < 0 && !others_under_way(call, h);
 }
 
 bool pl_primed(const struct pl_handle *h)

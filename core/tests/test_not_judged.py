@@ -105,3 +105,14 @@ def test_what_calls_took_again_is_no_longer_there(driver):
     held(d, d.run(rounds=2, ops=50), 2)
     assert d.call(0, "send", "o", size=40).ret == d.call(1, "recv", "o", size=64, flags=socket.MSG_PEEK).ret == 40
     assert d.run(rounds=2, ops=50)["unknown"] == 2
+
+
+def test_a_take_may_be_answered_before_its_put(driver):
+    """The taker is woken inside of the put, and its answer may be the first: what it took was put all the same."""
+    d = driver("mq", 2)
+    for _ in range(200):
+        p = d.start(1, "receive", "o")
+        d.wait_blocked(1)
+        d.call(0, "send", "o", size=24)
+        p.result()
+    held(d, d.run(on="o", rounds=2), 2)
