@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -80,6 +81,14 @@ int ask_run(char *const argv[], char *buf, size_t size, int deadline_ms)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -ECHILD;
 }
 
+static rlim_t soft(int what)
+{
+	struct rlimit r = { 0 };
+
+	(void)getrlimit(what, &r);
+	return r.rlim_cur;
+}
+
 static json_t *get_hello(const struct config *c, const char *path, char *why, size_t nwhy)
 {
 	char *argv[TARGET_MAX + 3], *buf = malloc(LINE_MAX_ * 2);
@@ -91,7 +100,12 @@ static json_t *get_hello(const struct config *c, const char *path, char *why, si
 	argv[n + 1] = "--hello";
 	argv[n + 2] = NULL;
 	r = buf ? ask_run(argv, buf, LINE_MAX_ * 2, 5000) : -ENOMEM;
-	if (r < 0)
+	if (r == -EAGAIN)
+		(void)snprintf(why, nwhy,
+			"%s --hello: no process more: RLIMIT_NPROC is %llu, or the cgroup's "
+			"pids.max",
+			path, (unsigned long long)soft(RLIMIT_NPROC));
+	else if (r < 0)
 		(void)snprintf(why, nwhy, "%s --hello: %s", path, strerror(-r));
 	else if (r > 0)
 		(void)snprintf(why, nwhy, "%s --hello: exit status %d", path, r);

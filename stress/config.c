@@ -192,17 +192,13 @@ static int set_out(struct config *c, const char *s)
 	return *s ? 0 : bad("%s wants a folder%s", "--out", s);
 }
 
-/* Words are split at blanks; a word with blanks in it needs a wrapper script. */
 static int set_target(struct config *c, const char *s)
 {
-	char *copy = strdup(s), *save = NULL;
-
-	c->ntarget = 0;
-	for (char *w = strtok_r(copy, " \t", &save); w; w = strtok_r(NULL, " \t", &save)) {
-		if (c->ntarget == TARGET_MAX)
-			return bad("%s: too many words in '%s'", "--target", s);
-		c->target[c->ntarget++] = w;
-	}
+	c->ntarget = words_split(strdup(s), c->target, TARGET_MAX);
+	if (c->ntarget < 0)
+		return bad(c->ntarget == -E2BIG ? "%s: too many words in '%s'"
+						: "%s: a quote is not closed in '%s'",
+			"--target", s);
 	return c->ntarget ? 0 : bad("%s wants a command's prefix, not '%s'", "--target", s);
 }
 

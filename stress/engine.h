@@ -262,6 +262,10 @@ const char *mix_name(const struct mix *m, char buf[2 * NAME_MAX_]);
 /* ask.c. Runs a command to its end; its first output goes to buf. Exit code, or -errno. */
 int ask_run(char *const argv[], char *buf, size_t size, int deadline_ms);
 int ask_hello(struct config *cfg, struct mix *m);
+
+/* words.c */
+/* Splits in place; how many words, -E2BIG or -EINVAL (a quote that is not closed). */
+int words_split(char *s, char **ret_word, int max);
 int ask_list(struct config *cfg);
 
 /* launch.c. init takes its descriptors: to be called before there are many. */

@@ -367,7 +367,7 @@ def test_what_dead_agents_left_is_removed_and_nothing_else(raw, tmp_path):
     one.send(tar())
     one.event("hello")
     later = ["--unpack", tmp_path / "plumb.agent.new"]
-    two = Raw("env", f"LD_PRELOAD={clock(tmp_path)}", AGENT, *later) if clock(tmp_path) else pytest.skip("no cc")
+    two = Raw("env", *(clock(tmp_path) or pytest.skip("no cc")), AGENT, *later)
     two.event("unpack")
     two.send(tar())
     two.event("hello")
@@ -380,15 +380,15 @@ def test_what_dead_agents_left_is_removed_and_nothing_else(raw, tmp_path):
 
 
 def clock(tmp_path):
-    """A library that moves time(2) an hour on, or None without a compiler."""
+    """What `env` needs to load a library that moves time(2) an hour on, or () without a compiler."""
     source, made = tmp_path / "clock.c", tmp_path / "clock.so"
     source.write_text(
         "#include <time.h>\ntime_t time(time_t *t)\n{ struct timespec s; clock_gettime(CLOCK_REALTIME, &s); "
         "if (t) *t = s.tv_sec + 3600; return s.tv_sec + 3600; }\n"
     )
     if not shutil.which("cc") or subprocess.run(["cc", "-shared", "-fPIC", "-o", made, source]).returncode:
-        return None
-    return made
+        return ()
+    return f"LD_PRELOAD={made.name}", f"LD_LIBRARY_PATH={tmp_path}"  # LD_PRELOAD ends at a space
 
 
 def test_a_work_folder_can_be_read_and_nothing_outside_of_it(agent, tmp_path):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The client over an agent: a driver there is a driver here, its misbehaviour is its own, and a target dies once."""
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def there(tmp_path):
     folder = tmp_path / "there"
     folder.mkdir()
     shutil.copy(AGENT, folder)
-    write(folder, toy=f"exec {sys.executable} {HERE / 'toydriver.py'}", late='read -r x; exec sleep 1000 <"$0"')
+    write(folder, toy=f"exec {sys.executable} '{HERE}/toydriver.py'", late='read -r x; exec sleep 1000 <"$0"')
     if FAKE.exists():
         (folder / "plumb-fake").symlink_to(FAKE)
     yield Target((), str(folder / "plumb-agent"))
@@ -131,7 +132,7 @@ def test_one_that_does_not_read_is_an_error_of_its_own(there):
 def test_a_target_that_dies_says_the_same_to_all(there, tmp_path, number, how):
     """One line, the same for who was on it and who comes later: a report names it once."""
     wrap = tmp_path / "wrap"
-    wrap.write_text(f'#!/bin/sh\necho $$ >{tmp_path}/pid\nexec "$@"\n')
+    wrap.write_text(f'#!/bin/sh\necho $$ >"{tmp_path}/pid"\nexec "$@"\n')
     wrap.chmod(0o755)
     target = Target((str(wrap),), there.agent)
     drivers = [Driver("./plumb-toy", target=target) for _ in range(4)]
@@ -147,7 +148,7 @@ def test_a_target_that_dies_says_the_same_to_all(there, tmp_path, number, how):
         Driver("./plumb-toy", target=target)
     said.add(str(e.value))
     assert len(said) == 1 and "\n" not in min(said), said
-    assert min(said) == f"crash: target {wrap} is gone: {how}"
+    assert min(said) == f"crash: target {shlex.quote(str(wrap))} is gone: {how}"
     until(lambda: not any(alive(p) for p in pids), "drivers outlive their target")
 
 

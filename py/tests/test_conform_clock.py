@@ -37,7 +37,7 @@ WAITS = ["mutex/normal", "-k", "MTX-27"], ""
 LOADS = ["shm/posix", "-k", "test_stores_and_loads_under_load and PSHM-14"], "map-private"
 pytestmark = [
     pytest.mark.skipif(not SHIM.exists(), reason="libplumb-mutants.so is not built (PLUMBLINE_BUILD)"),
-    pytest.mark.skipif(any(c in str(SHIM) for c in ":; "), reason="LD_LIBRARY_PATH cannot name such a path"),
+    pytest.mark.skipif(any(c in str(SHIM) for c in ":;"), reason="LD_LIBRARY_PATH cannot name such a path"),
 ]
 
 

@@ -58,7 +58,7 @@ def test_a_program_is_what_its_acts_say():
     a, b = put(4, 0, 1), take(7, 5, 6)
     b.after = [a]
     text = RoundProgram(told, "mq", "mq", "priority", "VORD", [a, b]).text()
-    assert "STEP(0, PUT, 8, 0, mq_send(q, payload(0, 8), 8, 0)); NEWS;" in text
+    assert "STEP(0, PUT, 8, 0, mq_send(q, payload(0, 8), 8, 0));\n" in text
     assert text.index("AFTER(0);") < text.index("STEP(1, TAKE") and "DURING" not in text
     assert "asleep" not in text and "Clause    PMQ-03: In order." in text
     long = Told("PMQ-03", "word " * 400, "s", "p", "o", [])

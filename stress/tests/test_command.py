@@ -30,6 +30,8 @@ BAD = [
     (["fake=1", "--actors", "65"], "integer from 1 to 64"),
     (["fake=1", "--only", "1"], "no such instance"),
     (["fake=1", "--target", " "], "prefix"),
+    (["fake=1", "--target", "env A='b c"], "a quote is not closed"),
+    (["fake=1", "--target", " ".join("x" * 33)], "too many words"),
     (["fake=1", "--events-max", "1"], "integer from 16"),
     (["fake=1", "--bogus"], "unknown option '--bogus'"),
     (["fake=1", "--json=1"], "takes no value"),
@@ -73,9 +75,15 @@ def test_faults_reach_actors(engine):
     assert r.code == 0 and kill["done"] >= 30 and stop["done"] >= 5, r.summary["faults"]
 
 
-def test_target_prefix(engine):
-    r = engine("fake=2", "--target", "env PLUMB_FAKE=lie-numbers")
-    assert r.code == 1, "the prefix was not used"
+@pytest.mark.parametrize("prefix", [
+    "env PLUMB_FAKE=lie-numbers",
+    """env 'A=b  "c' sh -c '[ "$A" = "b  \\"c" ] && PLUMB_FAKE=lie-numbers exec "$@"' "it's" """,
+    r"""env A=b\ \ \"c sh -c "[ \"\$A\" = 'b  \"c' ] && PLUMB_FAKE=lie-numbers exec \"\$@\"" it\'s""",
+])
+def test_target_prefix(engine, prefix):
+    """Words are split as a shell does it."""
+    r = engine("fake=2", "--target", prefix)
+    assert r.code == 1, f"the prefix was not used: {r.err}"
 
 
 def test_only_one_instance(engine):

@@ -17,7 +17,7 @@ from .script import NoScript
 
 PARTS = Path(__file__).with_name("round.in")
 TURNS = 20000
-WIDE = 110
+WIDE = 118
 _DRAWN_MAX = 5
 _HEADERS = frozenset("signal.h stdio.h stdlib.h string.h sys/mman.h sys/prctl.h unistd.h errno.h".split())
 _LETTERS = "ABCDEFGH"
@@ -149,7 +149,7 @@ class RoundProgram:
         rows = [("Clause", f"{t.clause}: {t.text}" if t.clause else "none of the catalogue.")]
         rows += [("Source", f"{t.source}."), ("Expected", t.promise if promised else ""), ("Observed", t.observed)]
         words = "\n".join(
-            textwrap.fill(text.strip(), 108, initial_indent=f" * {n:<10}", subsequent_indent=" *           ")
+            textwrap.fill(text.strip(), WIDE, initial_indent=f" * {n:<10}", subsequent_indent=" *           ")
             for n, text in rows
             if text.strip(" .")
         )
@@ -168,8 +168,8 @@ class RoundProgram:
         kinds = _KINDS.get(self.model, "TAKE, PUT")
         by = ", ".join(self.names[a.actor] for a in self.acts)
         return (
-            f"\nenum {{ {who}, STEPS = {len(self.acts)}, MOST = STEPS + 8, TURNS = {TURNS}, "
-            f"PATIENCE_S = {PATIENCE_S}{room} }};\nenum {{ {kinds} }};"
+            f"\nenum {{ {who}, {kinds.replace(',', ' = 0,', 1)}, STEPS = {len(self.acts)}, MOST = STEPS + 8, "
+            f"TURNS = {TURNS}, PATIENCE_S = {PATIENCE_S}{room} }};"
             + (f"\nstatic const int by[STEPS] = {{ {by} }};" if self.rule == "LOSTWAKE" else "")
         )
 
@@ -225,14 +225,16 @@ class RoundProgram:
         out = ["static void story(int me)", "{", "\tfor (turn = 1;; turn++) {", "\t\tUNTIL(all->turn == turn);"]
         for actor, name in self.names.items():
             mine = [(i, a) for i, a in enumerate(self.acts) if a.actor == actor]
-            out.append(f"\t\tif (me == {name}) {{")
+            does = []
             for i, a in mine:
-                out += [f"\t\t\tAFTER({self._index(b)});" for b in a.after]
-                out += [f"\t\t\t{self._during(a.during)};"] if a.during else []
-                text = self._step(i, a) + (" NEWS;" if a is mine[-1][1] or self._waited_for(a) else "")
+                does += [f"AFTER({self._index(b)});" for b in a.after]
+                does += [f"{self._during(a.during)};"] if a.during else []
+                does += [self._step(i, a), *(["NEWS;"] if a is not mine[-1][1] and self._waited_for(a) else [])]
+            out.append(f"\t\tif (me == {name}){' {' if len(does) > 1 else ''}")
+            for text in does:
                 out += textwrap.wrap(text, WIDE - 24, initial_indent="\t\t\t", subsequent_indent="\t\t\t     ")
-            out.append("\t\t}")
-        return "\n".join([*out, "\t}", "}\n"])
+            out += ["\t\t}"] if len(does) > 1 else []
+        return "\n".join([*out, "\t\tNEWS;", "\t}", "}\n"])
 
     def _step(self, i: int, a: Act) -> str:
         step = f"STEP({i}, {a.kind}, {a.n}, {a.tag}, {self._call(i, a)})"
@@ -278,7 +280,7 @@ class RoundProgram:
         self.include.add("poll.h")
         poll = poll.replace("ALL", str(sum(a.n for a in self.acts if a.kind == "PUT")))
         ready = self._fill("poll(&(struct pollfd){ $o, POLLIN, 0 }, 1, " + poll + ")", kind="TAKE")
-        return f"{ready} > 0 ? {call} : (errno = EAGAIN, -1)"
+        return f"{ready} > 0 ? {call} : -(errno = EAGAIN)"
 
     def _fill(self, template: str, spec: Any = None, values: Any = None, kind: str = "", **words: str) -> str:
         o, ends, values = self.table.get("object", "o"), self.table.get("ends"), dict(values or {})
