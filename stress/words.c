@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Words as a shell would split them: blanks between, quotes and backslashes around what belongs together. Nothing is
- * expanded.
+ * Words as a shell would split them: blanks between, quotes and backslashes around what belongs together.
+ * Nothing is expanded.
  */
 #include "engine.h"
 
