@@ -148,7 +148,7 @@ def test_a_target_that_dies_says_the_same_to_all(there, tmp_path, number, how):
         Driver("./plumb-toy", target=target)
     said.add(str(e.value))
     assert len(said) == 1 and "\n" not in min(said), said
-    assert min(said) == f"crash: target {shlex.quote(str(wrap))} is gone: {how}"
+    assert min(said) == f"crash: target {shlex.quote(str(target))} is gone: {how}"
     until(lambda: not any(alive(p) for p in pids), "drivers outlive their target")
 
 

@@ -211,14 +211,14 @@ def plumbline(*argv, **kw):
 def test_an_agent_is_used_where_the_drivers_are_not(rootfs):
     if not ROOT:
         pytest.skip("chroot takes root")
-    r = plumbline("doctor", "--target", f"chroot {rootfs}", "--json")
+    r = plumbline("doctor", "--target", f"chroot '{rootfs}'", "--json")
     found = json.loads(r.stdout)
     assert r.returncode == 0 and found["place"]["rung"] == "none" and found["agent"] == "push"
     assert {d["name"]: d["why"] for d in found["drivers"]}["pipe"] == ""
     assert not left(rootfs / "tmp")
     r = plumbline("doctor", "--target", "env", "--json")
     assert r.returncode == 0 and json.loads(r.stdout)["agent"] == ""
-    r = plumbline("doctor", "--target", f"chroot {rootfs}", "--agent", "off")
+    r = plumbline("doctor", "--target", f"chroot '{rootfs}'", "--agent", "off")
     assert r.returncode == 3 and "BROKEN" in r.stdout
 
 
@@ -244,7 +244,7 @@ def test_a_bundle_is_the_same_each_time_and_works_where_it_is_unpacked(rootfs, t
         assert hashlib.sha256((there / name).read_bytes()).hexdigest() == digest
     if ROOT:
         shutil.rmtree(rootfs / "bin")  # no shell
-        r = plumbline("doctor", "--target", f"chroot {rootfs}", "--agent", "/opt/plumb-agent")
+        r = plumbline("doctor", "--target", f"chroot '{rootfs}'", "--agent", "/opt/plumb-agent")
         assert r.returncode == 0 and "BROKEN" not in r.stdout, r.stdout + r.stderr
 
 
