@@ -151,6 +151,12 @@ def test_the_list_says_what_has_a_program(tmp_path):
                                         "2 clauses of 3 that tests try here, in 3 variants"]
 
 
+def test_a_second_driver_is_not_started_when_a_test_is_played_again(tmp_path):
+    """A test that has one is played again hundreds of times: a driver each time would take minutes."""
+    done = plumbline("repro", "--list", "unix/stream", "-k", "SCM-08", cwd=tmp_path)
+    assert done.stdout.splitlines()[0] == "the test starts a driver of its own (1): SCM-08/stream"
+
+
 def test_a_clause_without_a_program_says_why(tmp_path):
     done = plumbline("repro", "PMQ-25/mq", "--c", "-k", "many_at_once", cwd=tmp_path)
     assert done.returncode == 4 and "judged by rounds" in done.stderr, done.stdout + done.stderr

@@ -10,6 +10,7 @@ from .playback import Astray, Beyond, Clock, Player, Timeless
 from .script import Script
 
 ON, VIOLATED, ASTRAY, OTHER = "on", "violated", "astray", "other"
+OWN = "the test starts a driver of its own"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Judge:
             except (KeyboardInterrupt, SystemExit):
                 raise
             except Trouble:  # there is no place to start one from
-                return ended(OTHER, "it starts a driver of its own")
+                return ended(OTHER, OWN)
             except BaseException as e:  # noqa: BLE001 - a changed answer may make a test fail in any way
                 why = self.violated(e)
                 return ended(VIOLATED if why else OTHER, why or f"{type(e).__name__}: {e}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Iterator
 
-from .judge import ASTRAY, ON, VIOLATED, Judge, Verdict
+from .judge import ASTRAY, ON, OWN, VIOLATED, Judge, Verdict
 from .playback import IGNORED, Astray
 from .script import NoScript, Script
 
@@ -95,7 +95,8 @@ class Miner:
         self.judge, self.script, self.errors = judge, script, errors
         self.base = judge.of(script)
         if self.base.word not in (ON, VIOLATED):
-            raise NoScript(f"played again, the test does not do what it did: {self.base.why}")
+            again = "" if self.base.why == OWN else "played again, the test does not do what it did: "
+            raise NoScript(again + self.base.why)
         self.steps = steps_of(script)
         self.flows: dict[
             tuple[int, str], tuple[int, str, int]

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from ..outcomes import Trouble
 from ..target import Target
 from .calls import NoCall
 from .judge import VIOLATED, Judge
@@ -94,7 +95,7 @@ def _program(item: Any, d: Any) -> tuple[str, str]:
 
 
 def _judge(item: Any, d: Any) -> Judge:
-    args = {a: item.funcargs[a] for a in item._fixtureinfo.argnames}
+    args = {a: item.funcargs[a] for a in item._fixtureinfo.argnames} | ({"beside": _alone} if "beside" in item.funcargs else {})
     outcome, subject = sys.modules["suite.outcome"], sys.modules["suite.subject"].Subject
 
     def violated(e: BaseException) -> str:
@@ -108,6 +109,11 @@ def _judge(item: Any, d: Any) -> Judge:
         )
 
     return Judge(lambda other: item.obj(**{**args, "d": other}), driver, violated)
+
+
+def _alone(mechanism: str, variant: str) -> None:
+    """In the place of `beside`: only what the test's own driver said is kept."""
+    raise Trouble(f"a driver of {mechanism}/{variant} beside its own")
 
 
 def _errors(item: Any) -> list[str]:
