@@ -95,7 +95,7 @@ def _program(item: Any, d: Any) -> tuple[str, str]:
 
 
 def _judge(item: Any, d: Any) -> Judge:
-    args = {a: item.funcargs[a] for a in item._fixtureinfo.argnames} | ({"beside": _alone} if "beside" in item.funcargs else {})
+    args = {a: _alone if a == "beside" else item.funcargs[a] for a in item._fixtureinfo.argnames}
     outcome, subject = sys.modules["suite.outcome"], sys.modules["suite.subject"].Subject
 
     def violated(e: BaseException) -> str:
