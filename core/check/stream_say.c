@@ -4,10 +4,41 @@
  */
 #include "stream.h"
 
+/* Would a write change what is known of all: that none is cut, that all are named, how many there are to write? */
+static bool tells(const struct pl_stream *s, int who, const struct pl_rec *r)
+{
+	bool whole = !(s->c->head->caps & PL_PIECEMEAL) && r->len <= PL_PIPE_BUF &&
+		     (r->state == PL_INVOKED || r->ret == (int64_t)r->len);
+
+	return r->state != PL_FAIL &&
+	       (s->last_of[who] == -2 || !whole || r->token == 0 || r->len < PL_MARK);
+}
+
+/* Does one begin after the read at hand by less than the clock may be wrong? Its bytes may be in it. */
+static bool told_late(const struct pl_stream *s)
+{
+	struct pl_case *c = s->c;
+	const struct pl_rec *read =
+		s->ref != PL_NEVER && c->clock_error > 0 ? pl_rec_of(c, s->ref, NULL) : NULL;
+
+	for (int i = 0; read && i < c->nactors; i++)
+		for (uint64_t k = 0; k < c->actor[i].n; k++) {
+			const struct pl_rec *r = &c->actor[i].rec[k];
+
+			if (i != s->who && r->state != PL_MORE &&
+				pl_role_of(c->actor[i].head, r) == PL_PUT &&
+				r->t_invoke >= read->t_return &&
+				r->t_invoke - read->t_return <= c->clock_error && tells(s, i, r))
+				return true;
+		}
+	return false;
+}
+
 void pl_stream_blame(struct pl_stream *s, bool is, int a, int b)
 {
 	if (!is)
 		return;
+	s->doubt |= told_late(s);
 	if (a >= 0)
 		pl_witness(s->c, s->q.v[a].put);
 	if (b >= 0)

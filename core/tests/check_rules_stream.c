@@ -359,3 +359,21 @@ RULE(bytes_that_are_named_late_were_read_when_they_were)
 		(at_once ? red : green)(b, "VWIT");
 	}
 }
+
+/* Four bytes that nobody wrote; or the first of a large write, which was cut there and is stamped too late. */
+RULE(bytes_of_a_large_write_that_is_stamped_late)
+{
+	for (int late = 15; late <= 25; late += 5) {
+		struct round *b = b_new(PL_MODEL_STREAM, 3);
+
+		write_at(b, 0, 1, 0, 10);
+		read_at(b, 2, 20, 30, 104);
+		piece(b, 2, 2, 0, 4);
+		piece(b, 2, 1, 0, 100);
+		write_at(b, 1, 2, 30 + late, 70);
+		b->rec[1][0].len = b->rec[1][0].ret = 5000;
+		cr_expect_eq(b_check(b, 20)->outcome, late > 20 ? PL_VIOLATED : PL_UNKNOWN,
+			"%d late: %s", late, b->v.text);
+		red(b, "CORRUPT");
+	}
+}
