@@ -83,6 +83,8 @@ static void write_begin(struct pl_stream *s, const struct pl_event *e)
 		.take = PL_NEVER,
 		.prio = e->who,
 		.pending = r->state == PL_INVOKED };
+	if (s->lot)
+		s->lot[q->n] = (struct pl_stream_lot){ 0 };
 	f = &s->f[q->n];
 	*f = (struct pl_flow){ .total = r->len, .epoch = s->epoch };
 	f->head = r->state == PL_OK ? (uint32_t)r->ret : r->len;
@@ -307,6 +309,7 @@ static bool stream_new(struct pl_stream *s, struct pl_case *c, bool overlapping)
 	s->put_end = PL_NEVER;
 	pl_stream_room_new(&s->room, c);
 	s->f = malloc(n * sizeof *s->f);
+	s->lot = s->room.of > 0 ? malloc(n * sizeof *s->lot) : NULL;
 	s->eof = malloc(n * sizeof *s->eof);
 	s->last_of = malloc(actors * sizeof *s->last_of);
 	s->places = calloc(actors, sizeof *s->places);
@@ -317,13 +320,15 @@ static bool stream_new(struct pl_stream *s, struct pl_case *c, bool overlapping)
 		for (size_t i = 0; s->last_by && i < actors * PL_STREAM_READERS; i++)
 			s->last_by[i] = -1;
 	}
-	return pl_values_alloc(&s->q, c) == 0 && s->f && s->eof && s->last_of && s->places;
+	return pl_values_alloc(&s->q, c) == 0 && s->f && s->eof && s->last_of && s->places &&
+	       (s->lot || s->room.of == 0);
 }
 
 static void stream_free(struct pl_stream *s)
 {
 	pl_values_free(&s->q);
 	free(s->f);
+	free(s->lot);
 	free(s->eof);
 	free(s->last_of);
 	free(s->places);

@@ -22,11 +22,15 @@ struct pl_flow {
 	uint32_t head;	     /* bytes of its first write */
 	uint32_t next;	     /* bytes seen; with overlapping reads only their number */
 	uint32_t out;	     /* rank at which the read of its last byte began */
-	uint64_t gone;	     /* bytes certainly read, by reads that have ended */
-	int64_t places,
-		upto; /* that its bytes may have; and those of its writer up to it, all together */
 	uint32_t epoch : 31; /* holes before it was last seen; overlapping reads: reader + 1 */
 	uint32_t atomic : 1; /* one write of at most PIPE_BUF */
+};
+
+/* The same where room is in places. */
+struct pl_stream_lot {
+	uint64_t gone;	/* bytes certainly read, by reads that have ended */
+	int64_t places; /* that its bytes may have, */
+	int64_t upto;	/* and those of its writer up to it, all together */
 };
 
 enum { PL_STREAM_CLAIMS = 64 };
@@ -60,6 +64,7 @@ struct pl_stream {
 	struct pl_stream_room room;
 	struct pl_case *c;
 	struct pl_flow *f;
+	struct pl_stream_lot *lot; /* NULL: room is not in places */
 	struct pl_empty *eof;
 	uint32_t neof;
 	int *last_of; /* by writer: index of the payload last seen of it; -1 none */

@@ -19,39 +19,40 @@ static int64_t needed(const struct pl_stream_room *m, const struct pl_rec *r)
 	return r->len > PL_PIPE_BUF ? 1 : (r->len + m->grain - 1) / m->grain;
 }
 
-static struct pl_flow *flow_of(const struct pl_stream *s, uint64_t token)
+/* Its number, or -1. */
+static int64_t flow_of(const struct pl_stream *s, uint64_t token)
 {
-	uint32_t at = token ? pl_tokens_at(&s->q.tokens, token) : 0;
-
-	return at ? &s->f[at - 1] : NULL;
+	return token ? (int64_t)pl_tokens_at(&s->q.tokens, token) - 1 : -1;
 }
 
 static void put_begin(struct pl_stream *s, const struct pl_event *e)
 {
 	struct pl_stream_room *m = &s->room;
 	const struct pl_rec *r = e->rec;
-	struct pl_flow *f = r->state == PL_OK ? flow_of(s, r->token) : NULL;
+	int64_t i = r->state == PL_OK ? flow_of(s, r->token) : -1;
 
 	if (m->places + needed(m, r) <= m->of)
 		m->had_place = e->rank;
 	m->places += places_of(m, r);
-	if (!f)
+	if (i < 0)
 		return;
-	f->places += places_of(m, r);
-	f->upto = s->places[e->who].taken += places_of(m, r);
+	s->lot[i].places += places_of(m, r);
+	s->lot[i].upto = s->places[e->who].taken += places_of(m, r);
 }
 
 /* Bytes of this payload were read: all that its writer wrote before it is gone, and it is, too, if those are the last. */
 static void gone(struct pl_stream *s, uint64_t token, uint64_t bytes)
 {
-	struct pl_flow *f = flow_of(s, token);
-	struct pl_stream_places *w = f ? &s->places[s->q.v[f - s->f].prio] : NULL;
-	int64_t left;
+	int64_t i = flow_of(s, token), left;
+	struct pl_stream_places *w;
+	struct pl_stream_lot *l;
 
-	if (!f)
+	if (i < 0)
 		return;
-	f->gone += bytes;
-	left = f->gone < f->acc ? f->upto - f->places : f->upto;
+	l = &s->lot[i];
+	w = &s->places[s->q.v[i].prio];
+	l->gone += bytes;
+	left = l->gone < s->f[i].acc ? l->upto - l->places : l->upto;
 	if (left <= w->left)
 		return;
 	s->room.places -= left - w->left;
