@@ -8,7 +8,7 @@
     [open]   call, done before there are actors; < 0: not possible here. `each`: what every actor does after its fork,
              `again`: what an actor that began with exec does to have the object
     [op.F]   call; out: what results are in C; declare, include: what it needs. The result of an operation of the table
-             is what its driver returns.
+             is what its driver returns; gives = "id": a number that the system chooses.
 
 In open and op: `args` are the driver's defaults, `flags` says which arguments are bits of constants with that prefix,
 `words` replaces an argument's value ("other": any that is not listed; `of`: whose value it is, if not its own) by text.

@@ -64,7 +64,7 @@ class Story:
         parts, headers = parts_of("\n".join([text, *self.declare]) + " all leave spawn")
         helpers = [d for d in self.declare if re.search(r"\)\n\{", d)]
         variables = [d for d in self.declare if d not in helpers]
-        out = [self._head(), includes(self.include | headers), self._enum(text), *variables]
+        out = [self._head(), includes(self.include | headers), self._enum(text, " ".join(parts)), *variables]
         out += [self._filled_in(part, text) for part in parts] + helpers + [body, main(names)]
         text = re.sub(r"\n{3,}", "\n\n", "\n".join(o for o in out if o)) + "\n"
         return re.sub(r"(#define .*|static char buf.*)\n\n(?=#define)", r"\1\n", text)
@@ -110,13 +110,12 @@ class Story:
             + f"\n * Exit 0: held, 1: violated, 77: not possible here.  {how}\n */\n#define _GNU_SOURCE"
         )
 
-    def _enum(self, text: str) -> str:
+    def _enum(self, text: str, parts: str) -> str:
         actors = ", ".join([*self.actors.values(), "ACTORS"])
         numbers = [int(n) for n in re.findall(r"(?:CALL|START|EXIT|KILL|SEND_SIGNAL)\((\d+)", text)]
         steps = max(numbers, default=0) + 1
-        return (
-            f"\nenum {{ DIRECTOR = -1, {actors}, STEPS = {steps}, PATIENCE_S = {PATIENCE_S}, BUF = {self.room + 8} }};"
-        )
+        room = f", BUF = {self.room + 8}" if "[BUF]" in parts else ""
+        return f"\nenum {{ DIRECTOR = -1, {actors}, STEPS = {steps}, PATIENCE_S = {PATIENCE_S}{room} }};"
 
     def _names(self) -> list[str]:
         path = self.table.get("path")
@@ -345,6 +344,8 @@ class Story:
         elif w.errors is not None and not failed:
             out += self._success(w.ret, w.errors)
         if w.ret.follow is not None and not failed:
+            if s.op == "call" and calls.entry(self.about.mechanism, s.request["f"]).get("gives") == "id":
+                raise NoScript(f"what it does after {s.request['f']} depends on a number that the system chose")
             out.append(f"FOLLOW(s->ret, {w.ret.follow})")
         if w.content and not failed:
             out.append(self._payload(s))
