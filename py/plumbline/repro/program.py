@@ -157,6 +157,8 @@ class Story:
         r, handle, spec = s.request, s.request["as"], self.table["open"]
         if s.answer is None or "err" in s.answer or r.get("mode") == "attach" or r.get("name"):
             raise NoScript("an open by name, or one that fails, has no C yet")
+        if handle in self.opened:
+            raise NoScript("an object that is made again under its name has no C yet")
         self.opened.append(handle)
         self._object(handle)
         if "path" in self.table:
