@@ -5,7 +5,7 @@ from plumbline.calls import DriverError
 from plumbline.catalogue import Catalogue
 from plumbline.client import Driver
 from plumbline.outcomes import Trouble
-from plumbline.repro.calls import NoCall, filled, flags
+from plumbline.repro.calls import NoCall, filled, flags, unsaid
 from plumbline.repro.command import instance_of, parsed
 from plumbline.repro.coverage import Coverage
 from plumbline.repro.judge import ASTRAY, ON, VIOLATED, Judge
@@ -109,6 +109,20 @@ def test_a_result_that_becomes_an_argument_flows(miner):
     assert m.flows == {(two.id, "size"): (one.id, "ret", 1)}
 
 
+def twice_dependent(d):
+    d.open("q")
+    (a,) = d.actors(1)
+    r = d.call(a, "put", "q", size=17)
+    for more in (1, 0, 2):
+        d.call(a, "put", "q", size=r.ret + more)
+
+
+def test_all_that_a_result_becomes_flows(miner):
+    m = miner(twice_dependent)
+    one, *others = calls(m.mine())
+    assert m.flows == {(c.id, "size"): (one.id, "ret", more) for c, more in zip(others, (1, 0, 2))}
+
+
 def test_a_violation_is_repaired_to_what_the_test_accepts(miner):
     def wrong(script):
         take = [x for x in script.requests() if x.message["op"] == "call"][2]
@@ -187,6 +201,22 @@ def test_a_template_without_a_value_is_no_call():
     assert filled("f($a, $b)", {"args": {"b": 2}}, {"a": 1}, {}) == "f(1, 2)"
     with pytest.raises(NoCall, match="has no value"):
         filled("f($a)", {}, {}, {})
+
+
+@pytest.mark.parametrize("request_,more,says", [
+    ({"id": 4, "op": "call", "f": "open", "size": 9}, (), ""),
+    ({"odd": 1}, (), "odd"),
+    ({"odd": 0}, (), ""),  # as by default
+    ({"odd": 1}, ("g($odd)",), ""),
+    ({"of_another": 3}, (), ""),
+    ({"timeout_ns": 5}, (), "timeout_ns"),
+    ({"timeout_ns": 5}, ("h($wait)",), ""),
+    ({"times": 20}, (), "times"),
+])
+def test_an_argument_that_no_template_tells_is_found(request_, more, says):
+    """A program without it would make another call, and call that a violation."""
+    spec = {"call": "f($a)", "args": {"a": 1, "odd": 0}, "words": {"w": {"of": "of_another", "3": "x"}}}
+    assert unsaid(spec, request_, *more) == says
 
 
 def test_what_to_tell_is_parsed():

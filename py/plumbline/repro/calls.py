@@ -21,12 +21,13 @@ import fcntl
 import functools
 import mmap
 import os
+import re
 import select
 import socket
 import string
 import tomllib
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Iterator, Mapping
 
 TABLES = Path(__file__).with_name("tables")
 _MODULES = {"O": os, "POLL": select, "MSG": socket, "PROT": mmap, "MAP": mmap, "SO": socket, "F": fcntl}
@@ -57,6 +58,29 @@ def entry(mechanism: str, f: str) -> dict[str, Any]:
     if not found or found.get("not"):
         raise NoCall((found or {}).get("not") or f"{mechanism} {f} is not in the table of C calls")
     return found
+
+
+_SAID = frozenset("id op actor on f as to token size variant kill_before kill_after deadline_ms grace_ms".split())
+_TIMES = frozenset("$deadline $mono $wait".split())
+
+
+def unsaid(spec: Mapping[str, Any], request: Mapping[str, Any], *more: str) -> str:
+    """An argument of the request that nothing in C would tell; "" if there is none. `more`: further templates."""
+    said = set(re.findall(r"\$\w+|\$\{\w+", " ".join([*_strings(spec), *more])))
+    said |= {f"${c['of']}" for c in spec.get("words", {}).values() if "of" in c}
+    for name, value in request.items():
+        known = name in _SAID or f"${name}" in said or (name in ("timeout_ns", "abstime") and said & _TIMES)
+        if not known and value != spec.get("args", {}).get(name):
+            return name
+    return ""
+
+
+def _strings(spec: Any) -> Iterator[str]:
+    if isinstance(spec, Mapping):
+        for value in spec.values():
+            yield from _strings(value)
+    elif isinstance(spec, str):
+        yield spec
 
 
 def flags(prefix: str, value: int) -> str:

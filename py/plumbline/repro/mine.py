@@ -195,9 +195,12 @@ class Miner:
             b.lo = None
         if b.hi is not None and any(x > b.hi and not bad(x) for x in near):
             b.hi = None
-        other = self.verdict(vary(value + 1))
-        if not b and other.word == ASTRAY and not self._flows(other.astray, s, name):
-            b.follow = value
+        other = None if b else self.verdict(vary(value + 1))
+        while other and other.word == ASTRAY:
+            if not self._flows(other.astray, s, name):
+                b.follow = value
+                break
+            other = self.verdict(self._carried(vary(value + 1), s, name, value + 1))
         return b
 
     def _flows(self, astray: Astray, s: Step, name: str) -> bool:
@@ -213,6 +216,13 @@ class Miner:
         value = s.answer[name]
         self.flows |= {(expected["id"], k): (s.id, name, expected[k] - value) for k in moved}
         return True
+
+    def _carried(self, script: Script, s: Step, name: str, value: int) -> Script:
+        """Later requests have as arguments what is made of this result of the call."""
+        for (request, k), (source, kept, more) in self.flows.items():
+            if (source, kept) == (s.id, name):
+                script = script.asking(request, k, value + more)
+        return script
 
     def _content(self, s: Step) -> None:
         """Which payloads it may be, if not any."""
@@ -285,9 +295,7 @@ class Miner:
         script = self.script
         for s, name in results:
             script = script.varied(s.id, lambda message, n=name: message["ok"].update({n: value + 1}))
-            for (request, k), (source, kept, more) in self.flows.items():
-                if (source, kept) == (s.id, name):
-                    script = script.asking(request, k, value + 1 + more)
+            script = self._carried(script, s, name, value + 1)
         return script
 
     def _exchanged(self, s: Step, t: Step) -> Script:
