@@ -60,7 +60,7 @@ def entry(mechanism: str, f: str) -> dict[str, Any]:
     return found
 
 
-_SAID = frozenset("id op actor on f as to token size variant kill_before kill_after deadline_ms grace_ms".split())
+_SAID = frozenset("id op actor on f as to token size variant deadline_ms grace_ms".split())
 _TIMES = frozenset("$deadline $mono $wait".split())
 
 

@@ -221,8 +221,9 @@ class Story:
     def _call(self, s: Step, pending: dict[int, Step]) -> list[Entry]:
         r, actor = s.request, self.actors[s.request["actor"]]
         spec = calls.entry(self.about.mechanism, r["f"])
+        if "kill_before" in r or "kill_after" in r:
+            raise NoScript("who dies as it is woken may have taken what there was: one story does not tell")
         call = self._text(s, spec)
-        pending.pop(_victim(r), None)
         if s.answer is None or s.before:
             pending[r["actor"]] = s
             return [Entry(s.id, f"START({{N}}, {actor}, {call});")]
@@ -247,9 +248,6 @@ class Story:
         call = self._fill(
             spec["call"], spec, r, on, payload=f"payload({{N}}, {size})", step="{N}", token=f"{r.get('token', '{N}')}"
         )
-        if _victim(r) is not None:
-            verb = "KILL_BEFORE" if "kill_before" in r else "KILL_AFTER"
-            call = f"{verb}({call}, {self.actors[_victim(r)]})"
         if "as" in r:
             var = self._object(r["as"])
             self.declare.append(f"static {spec.get('as', 'int')} {var};")
@@ -415,11 +413,6 @@ def says_something(steps: list[Step]) -> bool:
     return any(
         w.ret or w.out or w.content or w.after or w.not_early or w.signals or not w.succeeds for w in wants
     ) or any(s.op == "call" and s.wants.returns and s.before for s in steps)
-
-
-def _victim(request: dict[str, Any]) -> int | None:
-    """Who is killed right beside the call, by its caller."""
-    return request.get("kill_before", request.get("kill_after"))
 
 
 def _one_of(errors: list[str]) -> str:
