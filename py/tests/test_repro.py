@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a test insists on is found by playing it with other answers, and loops in a program say what their lines say."""
+import shutil
+
 import pytest
 from plumbline.calls import DriverError
 from plumbline.catalogue import Catalogue
@@ -13,6 +15,7 @@ from plumbline.repro.lines import Entry, looped, numbers_of, story
 from plumbline.repro.mine import Miner, first
 from plumbline.repro.repair import repaired
 from plumbline.repro.script import NoScript, Script
+from plumbline.repro.trial import disagrees
 
 
 def violated(e):
@@ -203,20 +206,22 @@ def test_a_template_without_a_value_is_no_call():
         filled("f($a)", {}, {}, {})
 
 
-@pytest.mark.parametrize("request_,more,says", [
-    ({"id": 4, "op": "call", "f": "open", "size": 9}, (), ""),
-    ({"odd": 1}, (), "odd"),
-    ({"odd": 0}, (), ""),  # as by default
-    ({"odd": 1}, ("g($odd)",), ""),
-    ({"of_another": 3}, (), ""),
-    ({"timeout_ns": 5}, (), "timeout_ns"),
-    ({"timeout_ns": 5}, ("h($wait)",), ""),
-    ({"times": 20}, (), "times"),
+@pytest.mark.parametrize("request_,variant,says", [
+    ({"id": 4, "op": "call", "f": "open", "size": 9}, {}, ""),
+    ({"odd": 1}, {}, "odd"),
+    ({"odd": 0}, {}, ""),  # as by default
+    ({"odd": 1}, {"odder": "g($odd)"}, ""),
+    ({"a": 2}, {}, ""),
+    ({"a": 2}, {"a": "3"}, "a"),
+    ({"of_another": 3}, {}, ""),
+    ({"timeout_ns": 5}, {}, "timeout_ns"),
+    ({"timeout_ns": 5}, {"late": "h($wait)"}, ""),
+    ({"times": 20}, {}, "times"),
 ])
-def test_an_argument_that_no_template_tells_is_found(request_, more, says):
+def test_an_argument_that_no_template_tells_is_found(request_, variant, says):
     """A program without it would make another call, and call that a violation."""
     spec = {"call": "f($a)", "args": {"a": 1, "odd": 0}, "words": {"w": {"of": "of_another", "3": "x"}}}
-    assert unsaid(spec, request_, *more) == says
+    assert unsaid(spec, request_, variant) == says
 
 
 def test_what_to_tell_is_parsed():
@@ -256,3 +261,36 @@ def test_what_has_a_program_and_why_others_have_none():
         "it is judged by rounds (1): B-03/x",
     ]
     assert found.clauses() == ({"B-01", "B-02"}, {"A-01", "B-01", "B-02", "B-03"})
+
+
+@pytest.mark.parametrize("decided", [True, False])
+def test_calls_that_race_for_what_there_is_have_no_program(miner, decided):
+    """Two take, and two are put: where either may get the first, one story insists on too much."""
+
+    def race(d):
+        d.open("q")
+        a, b, c = d.actors(3)
+        takes = [d.start(x, "take", "q") for x in (a, b)]
+        for size in (10, 20):
+            d.call(c, "put", "q", size=size)
+        got = [t.result().ret for t in takes]
+        assert (got if decided else sorted(got)) == [10, 20]
+
+    m = miner(race)
+    if decided:
+        assert [s.wants.ret.lo for s in calls(m.mine())][:2] == [10, 20]
+    else:
+        with pytest.raises(NoScript, match="who gets what"):
+            m.mine()
+
+
+@pytest.mark.parametrize("text,says", [
+    ("int main(void) { return 0; }", ""),
+    ('#include <stdio.h>\nint main(void) { puts("step 2 gave 3"); return 1; }', "step 2 gave 3"),
+    ("int main(void) { return 77; }", "it ended with 77"),
+    ("int main(void) { gone }", "it does not compile: "),
+])
+def test_a_program_of_a_story_that_held_is_tried(text, says):
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    assert disagrees(text).startswith(says) and bool(says) == bool(disagrees(text))

@@ -64,9 +64,10 @@ _SAID = frozenset("id op actor on f as to token size variant deadline_ms grace_m
 _TIMES = frozenset("$deadline $mono $wait".split())
 
 
-def unsaid(spec: Mapping[str, Any], request: Mapping[str, Any], *more: str) -> str:
-    """An argument of the request that nothing in C would tell; "" if there is none. `more`: further templates."""
-    said = set(re.findall(r"\$\w+|\$\{\w+", " ".join([*_strings(spec), *more])))
+def unsaid(spec: Mapping[str, Any], request: Mapping[str, Any], variant: Mapping[str, str]) -> str:
+    """An argument of the request that nothing in C would tell; "" if there is none. What `variant` has words for is
+    told by these, whatever the request says."""
+    said = set(re.findall(r"\$\w+", " ".join([*_strings(spec), *_strings(variant)]))) - {f"${k}" for k in variant}
     said |= {f"${c['of']}" for c in spec.get("words", {}).values() if "of" in c}
     for name, value in request.items():
         known = name in _SAID or f"${name}" in said or (name in ("timeout_ns", "abstime") and said & _TIMES)

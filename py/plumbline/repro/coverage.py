@@ -55,7 +55,8 @@ class Coverage:
 
 def _general(why: str) -> str:
     """Without what is of one test only."""
-    return why.partition(": ")[0] if why.startswith(("played again", "no single other answer", "the story is")) else why
+    single = "played again", "no single other answer", "the story is", "as a program"
+    return why.partition(": ")[0] if why.startswith(single) else why
 
 
 def show(

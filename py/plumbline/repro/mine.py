@@ -59,6 +59,16 @@ class Step:
     def id(self) -> int:
         return self.request["id"]
 
+    def like(self, other: "Step") -> bool:
+        """The same call, by another."""
+        own, its = ({k: v for k, v in s.request.items() if k not in ("id", "actor", "as")} for s in (self, other))
+        return own == its and self.request["actor"] != other.request["actor"]
+
+    def insists(self) -> tuple[Any, ...]:
+        """On what, beside contents."""
+        w = self.wants
+        return bool(self.before), w.returns, w.succeeds, w.errors, w.ret.lo, w.ret.hi
+
     @property
     def op(self) -> str:
         return self.request["op"]
@@ -137,6 +147,8 @@ class Miner:
                 self._step(s)
         self._groups()
         self._alike()
+        if self.base.word == ON:
+            self._races()
         return self.steps
 
     def _step(self, s: Step) -> None:
@@ -260,6 +272,15 @@ class Miner:
             for t in takes[i + 1 : i + 8]:
                 if s.answer["sum"] != t.answer["sum"] and not self.rejected(self._exchanged(s, t)):
                     t.wants.group = s.wants.group = s.wants.group or t.wants.group or s.id
+
+    def _races(self) -> None:
+        """NoScript where one of two calls at once got what the other may have got: a program would have to insist."""
+        at = {s.id: s for s in self.calls()}
+        for s in at.values():
+            for t in (at[i] for i in s.before if i in at):
+                if s.like(t) and s.insists() != t.insists():
+                    if self.verdict(self.script.crossed(s.id, t.id)).word != VIOLATED:
+                        raise NoScript(f"who gets what of those that call {s.request['f']} at once is open")
 
     def _alike(self) -> None:
         """Numbers that must be what an earlier call gave, whatever that is, and not what it happened to be."""

@@ -26,6 +26,7 @@ from .mine import Miner, first
 from .program import LINES_MAX, About, Story, says_something
 from .repair import repaired
 from .script import NoScript, Script
+from .trial import disagrees
 
 REQUESTS, LONGEST = 60, 200  # of a story that is looked at: so many, or so many if it ends in a violation
 _TRANSCRIPT = os.environ.get("PLUMBLINE_TRANSCRIPT")
@@ -87,6 +88,8 @@ def _program(item: Any, d: Any) -> tuple[str, str]:
             break
         text = Story(about, told, hello, len(script.requests()), miner.flows).program()
         if violated or text.count("\n") < LINES_MAX:
+            if not violated and (said := disagrees(text)):
+                raise NoScript(f"as a program it goes another way: {said}")
             return text, miner.base.word
     if says_something(steps):
         raise NoScript(f"no program of less than {LINES_MAX} lines tells of it")

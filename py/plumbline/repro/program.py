@@ -157,7 +157,7 @@ class Story:
         r, handle, spec = s.request, s.request["as"], self.table["open"]
         if s.answer is None or "err" in s.answer or r.get("mode") == "attach" or r.get("name"):
             raise NoScript("an open by name, or one that fails, has no C yet")
-        if more := calls.unsaid(spec, r, *self._of_variant()):
+        if more := calls.unsaid(spec, r, self._of_variant()):
             raise NoScript(f"an open with {more} has no C yet")
         if handle in self.opened:
             raise NoScript("an object that is made again under its name has no C yet")
@@ -234,7 +234,7 @@ class Story:
     def _text(self, s: Step, spec: dict[str, Any]) -> str:
         """The call as an expression, with what must be kept of it."""
         r = s.request
-        if more := calls.unsaid(spec, r, *self._of_variant()):
+        if more := calls.unsaid(spec, r, self._of_variant()):
             raise calls.NoCall(f"the argument {more} of {r['f']} is not in the table of C calls")
         self.include |= set(spec.get("include", ()))
         self.declare += [d for d in [spec.get("declare", "")] if d and d not in self.declare]
@@ -275,8 +275,8 @@ class Story:
         needed += [name for request, name in alike if request == s.id and name != "ret"]
         return list(dict.fromkeys([*s.wants.out, *needed]))
 
-    def _of_variant(self) -> list[str]:
-        return [str(v) for v in self.table.get("variant", {}).get(self.about.variant, {}).values()]
+    def _of_variant(self) -> dict[str, str]:
+        return self.table.get("variant", {}).get(self.about.variant, {})
 
     @staticmethod
     def _result(spec: dict[str, Any], name: str, f: str) -> str:
@@ -294,7 +294,7 @@ class Story:
                 if "$o[" not in template and template != self.table["declare"]
                 else o
             )
-        more = dict(self.table.get("variant", {}).get(self.about.variant, {}))
+        more = dict(self._of_variant())
         more |= {"o": o, "buf": "buf"}
         whom = values.get("to")
         if whom is not None:  # never a number: 0 is a whole group, and what an actor was may be anybody now

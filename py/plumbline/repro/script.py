@@ -96,6 +96,19 @@ class Script:
         """The same story, in which one request is never answered."""
         return Script([x for x in self.lines if x.out or x.request != request], self.about)
 
+    def crossed(self, one: int, other: int) -> "Script":
+        """The same story, in which each of two requests under way at once got what the other one did, when it did."""
+        begun = {r: self.reply(r).message["ok"].get("t_inv", 0) for r in (one, other)}
+        lines = list(self.lines)
+        for i, line in enumerate(lines):
+            if not line.out and line.request in (one, other):
+                request = other if line.request == one else one
+                message = copy.deepcopy(line.message) | {"id": request}
+                ok = message["ok"]
+                ok["t_inv"] = min(begun[request], ok.get("t_ret", begun[request]))
+                lines[i] = Line(False, message, request)
+        return Script(lines, self.about)
+
     def earlier(self, request: int, before: int) -> "Script":
         """The same story, in which the answer to `request` came just before `before` was asked, and says so."""
         lines = [x for x in self.lines if x.out or x.request != request]
