@@ -23,13 +23,13 @@ LINES_MAX = 150
 
 # clauses whose programs are tried here, by mechanism; with a variant, of that one alone
 CHOSEN = {
-    "eventfd": "EVF-01/counter EVF-02/counter",
-    "fifo": "FIFO-04 FIFO-17",
+    "eventfd": "EVF-01/counter EVF-02/counter EIN-12/counter",
+    "fifo": "FIFO-04 FIFO-17 EIN-02",
     "inet": "TCP-17/tcp4 TCP-20/tcp6 UDP-11/udp6",
     "lock": "LCK-11/record LCK-14",
     "mq": "PMQ-03 PMQ-05 PMQ-09 PMQ-13 PMQ-16 PMQ-28",
     "mutex": "MTX-03/errorcheck MTX-09/robust MTX-12/robust MTX-34/robust",
-    "pipe": "PIPE-09/stream PIPE-12/stream",
+    "pipe": "PIPE-09/stream PIPE-12/stream PIPE-45/stream",
     "sem": "PSEM-02/unnamed PSEM-08/unnamed PSEM-26/named",
     "shm": "PSHM-13/posix MAP-02/posix",
     "signal": "RTS-03/rt SIG-16/standard",

@@ -30,7 +30,9 @@ from pathlib import Path
 from typing import Any, Iterator, Mapping
 
 TABLES = Path(__file__).with_name("tables")
-_MODULES = {"O": os, "POLL": select, "MSG": socket, "PROT": mmap, "MAP": mmap, "SO": socket, "F": fcntl}
+_MODULES = {
+    "O": os, "F": fcntl, "POLL": select, "EPOLL": select, "MSG": socket, "SO": socket, "PROT": mmap, "MAP": mmap
+}
 _MORE = {
     "IPC": {"IPC_CREAT": 0o1000, "IPC_EXCL": 0o2000, "IPC_NOWAIT": 0o4000},
     "SEM": {"SEM_UNDO": 0x1000, "IPC_NOWAIT": 0o4000},

@@ -46,6 +46,7 @@ class Story:
     actors: dict[int, str] = field(default_factory=dict)
     pids: dict[int, str] = field(default_factory=dict)
     room: int = 64  # of the buffer
+    numbered: set[int] = field(default_factory=set)  # requests that are steps
     expected: str = ""
 
     # the text
@@ -112,7 +113,7 @@ class Story:
 
     def _enum(self, text: str, parts: str) -> str:
         actors = ", ".join([*self.actors.values(), "ACTORS"])
-        numbers = [int(n) for n in re.findall(r"(?:CALL|START|EXIT|KILL|SEND_SIGNAL)\((\d+)", text)]
+        numbers = [int(n) for n in re.findall(r"(?:CALL|START|EXIT|KILL|SEND_SIGNAL|STOP|CONT)\((\d+)", text)]
         steps = max(numbers, default=0) + 1
         room = f", BUF = {self.room + 8}" if "[BUF]" in parts else ""
         return f"\nenum {{ DIRECTOR = -1, {actors}, STEPS = {steps}, PATIENCE_S = {PATIENCE_S}{room} }};"
@@ -151,7 +152,9 @@ class Story:
             raise NoScript(
                 "rounds judged inside the driver have no steps to tell" if s.op == "run" else f"{s.op} has no C yet"
             )
-        return maker(s, pending)
+        made = maker(s, pending)
+        self.numbered |= {s.id} if any(e.numbered for e in made) else set()
+        return made
 
     def _open(self, s: Step, pending: dict[int, Step]) -> list[Entry]:
         r, handle, spec = s.request, s.request["as"], self.table["open"]
@@ -213,6 +216,8 @@ class Story:
             return [Entry(s.id, f"{what.upper()}({{N}}, {actor});")]
         if what == "signal":
             return [Entry(s.id, f"SEND_SIGNAL({{N}}, {actor}, SIG{s.request['signal']});")]
+        if what in ("stop", "cont"):
+            return [Entry(s.id, f"{what.upper()}({{N}}, {actor});")]
         raise NoScript(f"a fault of kind {what} has no C yet")
 
     def _cancel(self, s: Step, pending: dict[int, Step]) -> list[Entry]:
@@ -358,13 +363,18 @@ class Story:
             out.append(self._payload(s))
         for i, (name, b) in enumerate(w.out.items()):
             out.append(self._bounded(b, f"s->out[{i}]", name))
-        if w.after is not None:
-            out.append(f"AFTER({{id:{w.after}}})")
+        if (told := self._told_before(s)) is not None:
+            out.append(f"AFTER({{id:{told}}})")
         if w.not_early:
             out.append(f'WANT(s->out[5] >= {s.request["timeout_ns"]}, "to last as long as its time-out")')
         if w.signals:
             out.append(f"SIGNALS({len(s.answer.get('signals', []))})")
         return "; ".join(out) or "ANY"
+
+    def _told_before(self, s: Step) -> int | None:
+        """The request before which it may not return, or the last one before that which is a step."""
+        last = s.wants.after if s.wants.after is not None else 0
+        return next((i for i in reversed(s.before) if i <= last and i in self.numbered), None)
 
     def _success(self, b: Bounds, errors: list[str]) -> list[str]:
         if b.like and not errors:
